@@ -1,0 +1,22 @@
+# The libraries of DESIGN section 7 but libtorch, each as one imported target.
+find_package(Threads REQUIRED)
+find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+find_package(tomlplusplus 3.3 REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(HDF5 REQUIRED COMPONENTS C HL)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+if(PALIMPSEST_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+if(PALIMPSEST_BUILD_BENCHMARKS)
+  find_package(benchmark REQUIRED)
+endif()
+
+# HDF5's own config modules differ between distributions; FindHDF5 gives variables everywhere.
+add_library(palimpsest_hdf5 INTERFACE)
+target_include_directories(palimpsest_hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS})
+target_link_libraries(palimpsest_hdf5 INTERFACE ${HDF5_C_LIBRARIES} ${HDF5_HL_LIBRARIES})
