@@ -1,0 +1,71 @@
+/* A plugin described as data, so that the host checks a configuration, prints help and writes documentation without creating
+ * anything. */
+#ifndef PALIMPSEST_DESCRIPTOR_H
+#define PALIMPSEST_DESCRIPTOR_H
+
+#include "palimpsest/host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef int32_t palimpsest_parameter_type;
+enum {
+  PALIMPSEST_PARAMETER_BOOLEAN = 1,
+  PALIMPSEST_PARAMETER_INTEGER = 2,
+  PALIMPSEST_PARAMETER_NUMBER = 3,
+  PALIMPSEST_PARAMETER_STRING = 4,
+  PALIMPSEST_PARAMETER_PATH = 5, /* of a file that must exist; the host makes it absolute */
+  PALIMPSEST_PARAMETER_INTEGER_LIST = 6,
+  PALIMPSEST_PARAMETER_NUMBER_LIST = 7,
+  PALIMPSEST_PARAMETER_STRING_LIST = 8
+};
+
+/* One row of a parameter table. All pointers are constants of the library. */
+typedef struct palimpsest_parameter {
+  const char* name; /* as in the TOML file: lower_snake_case */
+  palimpsest_parameter_type type;
+  int32_t required;          /* 1: the user must give it; then default_toml is NULL */
+  const char* default_toml;  /* as it would stand in a TOML file, e.g. "0.5", "[4, 5]", "\"target\""; NULL: no value */
+  int32_t has_min, has_max;  /* bounds hold for numbers and for every entry of a list of numbers; both inclusive */
+  double min, max;
+  const char* const* choices; /* NULL-terminated list of allowed strings, or NULL */
+  const char* unit;           /* "" for none */
+  const char* doc;            /* one or two sentences */
+} palimpsest_parameter;
+
+/* A resolved parameter: defaults filled in, type and range checked by the host. */
+typedef struct palimpsest_parameter_value {
+  const char* name;
+  palimpsest_parameter_type type;
+  int32_t present;      /* 0: optional, without default, not given */
+  int64_t integer;      /* BOOLEAN (0 or 1), INTEGER */
+  double number;        /* NUMBER */
+  palimpsest_text text; /* STRING, PATH */
+  size_t count;         /* lists: number of entries in the one array below that is meant */
+  const int64_t* integers;
+  const double* numbers;
+  const palimpsest_text* texts;
+} palimpsest_parameter_value;
+
+typedef struct palimpsest_descriptor {
+  const char* kind;    /* "editor", "finetune-task", "augmenter", "freeze-policy" or "metric" */
+  const char* id;      /* lower_snake_case or lower-kebab-case, unique among plugins of its kind */
+  const char* version; /* of the plugin: recorded in results, part of what stored stages are addressed by */
+  const char* summary; /* one line */
+  const palimpsest_parameter* parameters;
+  size_t parameter_count;
+  /* Makes an instance from resolved parameters (all of the table, in its order; valid for the call only). Called once per
+   * cell, never concurrently. `host` outlives the instance. On failure *instance stays untouched. */
+  palimpsest_status (*create)(const palimpsest_host* host, const palimpsest_parameter_value* values, size_t count,
+                              void** instance);
+  /* Ends an instance; cannot fail. Called exactly once for every instance that create made. */
+  void (*destroy)(void* instance);
+  /* The function table of an interface by `name/revision` (e.g. "editor/1"), or NULL. Constant; no instance needed. */
+  const void* (*get_interface)(const char* interface_id);
+} palimpsest_descriptor;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

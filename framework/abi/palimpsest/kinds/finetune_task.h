@@ -1,0 +1,58 @@
+/* finetune-task/1: downstream examples, and the task's own score. The host owns the loop: it shuffles, packs, pads, batches,
+ * optimises and stops. */
+#ifndef PALIMPSEST_KINDS_FINETUNE_TASK_H
+#define PALIMPSEST_KINDS_FINETUNE_TASK_H
+
+#include "palimpsest/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PALIMPSEST_KIND_FINETUNE_TASK "finetune-task"
+#define PALIMPSEST_FINETUNE_TASK_1 "finetune-task/1"
+#define PALIMPSEST_FINETUNE_TASK_LOSS_1 "finetune-task.loss/1"
+
+typedef int32_t palimpsest_split;
+enum { PALIMPSEST_TRAIN = 0, PALIMPSEST_VALIDATION = 1 };
+
+typedef int32_t palimpsest_batching;
+enum {
+  PALIMPSEST_BATCHING_PACK = 0, /* examples are joined by the separator token and cut into blocks of training.block_size */
+  PALIMPSEST_BATCHING_PAD = 1   /* one example is one row, cut at training.block_size */
+};
+
+typedef struct palimpsest_example_sink {
+  void* context;
+  /* The tokens of one example and what is to be predicted at each: labels[i] is the token that position i stands for, as in
+   * the usual shifted loss (the host shifts), or -100 where no loss is taken. Arrays are copied. */
+  palimpsest_status (*example)(void* context, const int64_t* token_ids, const int64_t* labels, size_t count);
+} palimpsest_example_sink;
+
+typedef struct palimpsest_finetune_task_v1 {
+  /* Opens the data through dataset/1 and tokenizes as needed; called once, before everything below. `model` tells sizes. */
+  palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
+  palimpsest_batching (*batching)(void* instance);
+  /* Number of examples of a split. */
+  palimpsest_status (*count)(void* instance, palimpsest_split split, int64_t* count);
+  /* Example `index` of a split, 0 <= index < count; the same index gives the same example. */
+  palimpsest_status (*example)(void* instance, palimpsest_split split, int64_t index, const palimpsest_example_sink* sink);
+  /* The columns of the score. Live as long as the instance. */
+  palimpsest_status (*score_columns)(void* instance, const palimpsest_column** columns, size_t* count);
+  /* The task's own score of the model on the validation split, one row with fact -1. */
+  palimpsest_status (*score)(void* instance, palimpsest_model* model, const palimpsest_row_sink* sink);
+} palimpsest_finetune_task_v1;
+
+/* Optional: a loss of the task's own (DPO). The host still owns loop and optimiser. */
+typedef struct palimpsest_finetune_task_loss_v1 {
+  /* Once before step 0, e.g. to store reference log-probabilities: no second model is kept. */
+  palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
+  /* The mean loss of the examples, a scalar tensor with its graph; the receiver releases it. */
+  palimpsest_status (*loss)(void* instance, palimpsest_model* model, palimpsest_split split, const int64_t* examples,
+                            size_t count, palimpsest_tensor* loss);
+} palimpsest_finetune_task_loss_v1;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

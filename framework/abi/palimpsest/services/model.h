@@ -1,0 +1,105 @@
+/* model/1: the model runtime. One forward serves keys, values, generation and evaluation: a key/value cache, a starting layer,
+ * a stopping layer, sites to capture and to replace, and only the head rows that are asked for. */
+#ifndef PALIMPSEST_SERVICES_MODEL_H
+#define PALIMPSEST_SERVICES_MODEL_H
+
+#include "palimpsest/host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PALIMPSEST_MODEL_1 "model/1"
+
+typedef int32_t palimpsest_stage;
+enum {
+  PALIMPSEST_STAGE_CURRENT = 0, /* the weights as they are now, open transaction included */
+  PALIMPSEST_STAGE_BASE = 1,    /* the unedited model */
+  PALIMPSEST_STAGE_EDITED = 2   /* as the last stage that edits left them; base when there was none */
+};
+
+typedef int32_t palimpsest_replace_mode;
+enum { PALIMPSEST_REPLACE_SET = 0, PALIMPSEST_REPLACE_ADD = 1 };
+
+/* A token of the request: row of the batch, position within the row's own tokens (a cached prefix is not counted). */
+typedef struct palimpsest_position {
+  int64_t row;
+  int64_t position;
+} palimpsest_position;
+
+/* Changes a site during forward; differentiable in what is given. */
+typedef struct palimpsest_replacement {
+  palimpsest_text site;
+  palimpsest_replace_mode mode;
+  int32_t reserved;
+  const palimpsest_position* at; /* where, with `value` */
+  size_t at_count;
+  palimpsest_tensor value; /* [at_count, D] or [D]; NULL when callback is given */
+  /* Sees the site as [rows, tokens, D] (a handle for the call) and returns another of the same shape, which the host releases.
+   * Called on the calling thread during forward. A failure unwinds forward, which returns the same status. */
+  palimpsest_status (*callback)(void* context, palimpsest_tensor site, palimpsest_tensor* replaced);
+  void* callback_context;
+} palimpsest_replacement;
+
+/* A parameter used in place of the model's own, without writing it: `dense` of the parameter's shape, or W + U V^T with
+ * u [out, r] and v [in, r]. Differentiable in what is given. */
+typedef struct palimpsest_override {
+  palimpsest_text parameter;
+  palimpsest_tensor dense;
+  palimpsest_tensor u, v;
+} palimpsest_override;
+
+typedef struct palimpsest_forward_request {
+  palimpsest_stage stage; /* whose weights */
+  int32_t return_cache;   /* 1: the result has a cache that later requests can continue */
+  const int64_t* token_ids; /* [rows, tokens], row-major, right-padded (any id may pad) */
+  int64_t rows, tokens;
+  const int64_t* lengths;         /* [rows], valid tokens of each row, >= 1 */
+  const palimpsest_cache* cache;  /* prefix of every row, or NULL */
+  const int64_t* cache_rows;      /* [rows] row of the cache that each row continues, or NULL: row i continues i */
+  int64_t first_layer;            /* 0, or the layer to start at, with `hidden` as its input */
+  int64_t last_layer;             /* the last layer to run, inclusive; -1: all and the final norm */
+  palimpsest_tensor hidden;       /* [rows, tokens, hidden] for first_layer > 0, else NULL */
+  const palimpsest_text* capture; /* sites whose values are wanted */
+  size_t capture_count;
+  const palimpsest_replacement* replace;
+  size_t replace_count;
+  const palimpsest_position* logits; /* where all logits are wanted */
+  size_t logit_count;
+  /* Where log p(target) is wanted: fused, differentiable, never all logits. target_ids[i] is predicted at logprobs[i]. */
+  const palimpsest_position* logprobs;
+  const int64_t* target_ids;
+  size_t logprob_count;
+  const palimpsest_override* overrides;
+  size_t override_count;
+} palimpsest_forward_request;
+
+/* Every handle here is the receiver's to release (cache: by release_cache). NULL where nothing was asked. */
+typedef struct palimpsest_forward_result {
+  palimpsest_tensor* captured; /* the caller's array of capture_count handles; each filled with [rows, tokens, D] */
+  palimpsest_tensor logits;    /* [logit_count, vocabulary], float32 */
+  palimpsest_tensor logprobs;  /* [logprob_count], float32, natural logarithm */
+  palimpsest_tensor hidden;    /* [rows, tokens, hidden]: output of the last layer run, after the final norm if all ran */
+  palimpsest_cache* cache;
+} palimpsest_forward_result;
+
+typedef struct palimpsest_model_v1 {
+  palimpsest_status (*info)(palimpsest_model* model, palimpsest_model_info* out);
+  /* The weight by canonical name, a read-only tensor in the stage's dtype; the caller's to release. */
+  palimpsest_status (*parameter)(palimpsest_model* model, palimpsest_stage stage, palimpsest_text name,
+                                 palimpsest_tensor* out);
+  /* The updates recorded by the stages that edit, in order. Count first (index < 0 gives *count only); name valid until the
+   * next call; u, v or dense as in an editor's sink, the caller's to release. */
+  palimpsest_status (*update)(palimpsest_model* model, int64_t index, int64_t* count, palimpsest_text* parameter,
+                              palimpsest_tensor* u, palimpsest_tensor* v, palimpsest_tensor* dense);
+  /* Runs the request. The graph is kept only when something given requires grad and grad mode is on. On failure nothing in
+   * *result is the caller's. */
+  palimpsest_status (*forward)(palimpsest_model* model, const palimpsest_forward_request* request,
+                               palimpsest_forward_result* result);
+  void (*release_cache)(palimpsest_model* model, palimpsest_cache* cache);
+} palimpsest_model_v1;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
