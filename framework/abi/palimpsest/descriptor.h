@@ -21,32 +21,31 @@ enum {
   PALIMPSEST_PARAMETER_STRING_LIST = 8
 };
 
+/* A value of a parameter: a default in a table, or what create receives. Only the members that the type names are meant. */
+typedef struct palimpsest_parameter_value {
+  int32_t present;      /* 0: no value (optional, without default, not given) */
+  int32_t reserved;
+  int64_t integer;      /* BOOLEAN (0 or 1), INTEGER */
+  double number;        /* NUMBER */
+  palimpsest_text text; /* STRING, PATH */
+  size_t count;         /* lists: number of entries of the one array below that is meant */
+  const int64_t* integers;
+  const double* numbers;
+  const palimpsest_text* texts;
+} palimpsest_parameter_value;
+
 /* One row of a parameter table. All pointers are constants of the library. */
 typedef struct palimpsest_parameter {
   const char* name; /* as in the TOML file: lower_snake_case */
   palimpsest_parameter_type type;
-  int32_t required;          /* 1: the user must give it; then default_toml is NULL */
-  const char* default_toml;  /* as it would stand in a TOML file, e.g. "0.5", "[4, 5]", "\"target\""; NULL: no value */
-  int32_t has_min, has_max;  /* bounds hold for numbers and for every entry of a list of numbers; both inclusive */
+  int32_t required;                         /* 1: the user must give it */
+  palimpsest_parameter_value default_value; /* present = 0: none */
+  int32_t has_min, has_max;   /* bounds hold for numbers and for every entry of a list of numbers; both inclusive */
   double min, max;
   const char* const* choices; /* NULL-terminated list of allowed strings, or NULL */
   const char* unit;           /* "" for none */
   const char* doc;            /* one or two sentences */
 } palimpsest_parameter;
-
-/* A resolved parameter: defaults filled in, type and range checked by the host. */
-typedef struct palimpsest_parameter_value {
-  const char* name;
-  palimpsest_parameter_type type;
-  int32_t present;      /* 0: optional, without default, not given */
-  int64_t integer;      /* BOOLEAN (0 or 1), INTEGER */
-  double number;        /* NUMBER */
-  palimpsest_text text; /* STRING, PATH */
-  size_t count;         /* lists: number of entries in the one array below that is meant */
-  const int64_t* integers;
-  const double* numbers;
-  const palimpsest_text* texts;
-} palimpsest_parameter_value;
 
 typedef struct palimpsest_descriptor {
   const char* kind;    /* "editor", "finetune-task", "augmenter", "freeze-policy" or "metric" */

@@ -1,0 +1,84 @@
+// An owned tensor handle and the numbers in it; needs no libtorch. With libtorch, torch.hpp converts to and from
+// at::Tensor.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "palimpsest/sdk/error.hpp"
+#include "palimpsest/services/tensor.h"
+
+namespace palimpsest::sdk {
+
+// Owns one handle; copying retains. An empty Tensor holds none.
+class Tensor {
+ public:
+  Tensor() = default;
+  // Takes over a handle received from a service.
+  static Tensor adopt(const palimpsest_host* host, palimpsest_tensor handle) { return Tensor(host, handle); }
+  // A second handle to one that was passed in for the call.
+  static Tensor retain(const palimpsest_host* host, palimpsest_tensor handle) {
+    palimpsest_tensor second = nullptr;
+    check(host, api(host).retain(host, handle, &second));
+    return Tensor(host, second);
+  }
+  static Tensor from_numbers(const palimpsest_host* host, std::span<const double> numbers,
+                             std::vector<std::int64_t> shape) {
+    return wrap(host, numbers.data(), PALIMPSEST_FLOAT64, shape);
+  }
+  static Tensor from_integers(const palimpsest_host* host, std::span<const std::int64_t> numbers,
+                              std::vector<std::int64_t> shape) {
+    return wrap(host, numbers.data(), PALIMPSEST_INT64, shape);
+  }
+
+  Tensor(const Tensor& other) {
+    if (other.handle_ != nullptr) *this = retain(other.host_, other.handle_);
+  }
+  Tensor(Tensor&& other) noexcept
+      : host_(std::exchange(other.host_, nullptr)), handle_(std::exchange(other.handle_, nullptr)) {}
+  Tensor& operator=(Tensor other) noexcept {
+    std::swap(host_, other.host_);
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Tensor() {
+    if (handle_ != nullptr) api(host_).release(host_, handle_);
+  }
+
+  explicit operator bool() const { return handle_ != nullptr; }
+  palimpsest_tensor get() const { return handle_; }
+  const palimpsest_host* host() const { return host_; }
+
+  std::vector<std::int64_t> shape() const {
+    palimpsest_tensor_info info{};
+    check(host_, api(host_).info(host_, handle_, &info));
+    return {info.shape, info.shape + info.dimensions};
+  }
+  // Every element as float64, row-major.
+  std::vector<double> numbers() const {
+    std::size_t count = 1;
+    for (const std::int64_t extent : shape()) count *= static_cast<std::size_t>(extent);
+    std::vector<double> out(count);
+    check(host_, api(host_).read(host_, handle_, out.data(), out.size()));
+    return out;
+  }
+
+ private:
+  Tensor(const palimpsest_host* host, palimpsest_tensor handle) : host_(host), handle_(handle) {}
+  static const palimpsest_tensor_v1& api(const palimpsest_host* host) {
+    return service<palimpsest_tensor_v1>(host, PALIMPSEST_TENSOR_1);
+  }
+  static Tensor wrap(const palimpsest_host* host, const void* data, palimpsest_dtype dtype,
+                     const std::vector<std::int64_t>& shape) {
+    palimpsest_tensor handle = nullptr;
+    check(host, api(host).wrap(host, data, dtype, shape.data(), static_cast<std::int32_t>(shape.size()), &handle));
+    return Tensor(host, handle);
+  }
+
+  const palimpsest_host* host_ = nullptr;
+  palimpsest_tensor handle_ = nullptr;
+};
+
+}  // namespace palimpsest::sdk

@@ -1,0 +1,25 @@
+// Between handles and at::Tensor, for plugins of tier `locked`: a handle is libtorch's own, a heap-allocated
+// at::Tensor.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "palimpsest/sdk/tensor.hpp"
+
+namespace palimpsest::sdk {
+
+// The tensor behind a handle; shares storage and autograd history. The handle stays whose it was.
+inline const at::Tensor& torch_tensor(palimpsest_tensor handle) { return *reinterpret_cast<const at::Tensor*>(handle); }
+inline const at::Tensor& torch_tensor(const Tensor& tensor) { return torch_tensor(tensor.get()); }
+
+// A handle for the duration of an expression, without ownership: for functions that take a handle for the call.
+inline palimpsest_tensor borrow(const at::Tensor& tensor) {
+  return reinterpret_cast<palimpsest_tensor>(const_cast<at::Tensor*>(&tensor));
+}
+
+// An owned handle to the tensor.
+inline Tensor to_handle(const palimpsest_host* host, const at::Tensor& tensor) {
+  return Tensor::retain(host, borrow(tensor));
+}
+
+}  // namespace palimpsest::sdk
