@@ -2,6 +2,13 @@
 option(PALIMPSEST_BUILD_TESTS "Build the tests" ON)
 option(PALIMPSEST_BUILD_BENCHMARKS "Build the benchmarks" ON)
 option(PALIMPSEST_WERROR "Treat warnings as errors" ON)
+# The front door gives both; a configure by hand finds what the front door made.
+set(PALIMPSEST_HOME "${PROJECT_SOURCE_DIR}/.palimpsest" CACHE PATH "Folder of models, data and caches, for the tests")
+set(PALIMPSEST_PYTHON "" CACHE FILEPATH "Python with the packages of cmake/setup/requirements-test.txt")
+if(NOT PALIMPSEST_PYTHON)
+  find_program(_palimpsest_python python3 HINTS "${PALIMPSEST_HOME}/venv/bin")
+  set(PALIMPSEST_PYTHON "${_palimpsest_python}" CACHE FILEPATH "" FORCE)
+endif()
 set(PALIMPSEST_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined")
 
 set(CMAKE_CXX_STANDARD 20)
