@@ -15,7 +15,8 @@ function(palimpsest_add_room name)
 endfunction()
 
 # palimpsest_add_test(NAME [TORCH] SOURCES ... [LINK ...] [LABELS ...]): the GoogleTest program NAME_test; every case of it
-# is one ctest test, named NAME.Suite.Case. PALIMPSEST_TEST_DATA is tests/ of the source tree.
+# is one ctest test, named NAME.Suite.Case. PALIMPSEST_TEST_DATA is tests/ of the source tree. LABELS: one of unit (the default),
+# golden, end_to_end; ctest sums up the time of each.
 function(palimpsest_add_test name)
   cmake_parse_arguments(arg "TORCH" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
@@ -29,6 +30,9 @@ function(palimpsest_add_test name)
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
+  endif()
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
   endif()
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")

@@ -1,5 +1,5 @@
 # Part of the front door: configure, build, prepare model and data. Sourced by ../../palimpsest.
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2034
 
 need_configured() {
   export CCACHE_DIR="${CCACHE_DIR:-$home/ccache}"
@@ -25,9 +25,8 @@ need_built() {
   # A unit that includes libtorch takes up to 1.5 GB while it is compiled.
   jobs=$(awk -v cores="$cores" '/^MemAvailable/ { n = int($2 / 1572864); print n < 1 ? 1 : n < cores ? n : cores }' \
     /proc/meminfo 2>/dev/null || :)
-  # The dry run is what makes a second start quick and silent.
-  if ninja -C "$build" -n "$@" 2>/dev/null </dev/null | grep -q 'no work to do'; then return 0; fi
-  say "building $* (log: $home/logs/build.log)"
+  # Said only if it takes more than a moment: mostly there is nothing to do.
+  announce="building (log: $home/logs/build.log)"
   logged build ninja -C "$build" -j "${jobs:-$cores}" "$@"
 }
 

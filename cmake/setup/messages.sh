@@ -49,19 +49,27 @@ stop_watching() {
   watcher=
 }
 
-# A line of progress for a long step, taken from the end of its log: rewritten in place on a terminal, once a minute elsewhere.
+# Progress of a long step, taken from the end of its log: rewritten in place on a terminal, once a minute elsewhere. What
+# `announce` holds is said first, after a second.
+announce=
 watch_log() {
   (
     trap - INT TERM EXIT
     exec 9>&- # the lock is the front door's alone
+    if [ -n "$announce" ]; then
+      sleep 1 >/dev/null 2>&1
+      say "$announce"
+    fi
     while :; do
-      if [ -t 2 ]; then sleep 2 >/dev/null 2>&1; else sleep 60 >/dev/null 2>&1; fi
+      if [ -t 2 ]; then pause=2; else pause=60; fi
+      sleep $pause >/dev/null 2>&1
       last=$(tail -c 400 "$1" 2>/dev/null | tr '\r' '\n' | sed -n '/[^ ]/p' | tail -n 1 | cut -c1-100)
       [ -n "$last" ] || continue
       if [ -t 2 ]; then printf '\r\033[K  %s' "$last" >&2; else printf '  %s\n' "$last" >&2; fi
     done
   ) &
   watcher=$!
+  announce=
 }
 
 # logged NAME COMMAND...: runs it with its output in logs/NAME.log; on failure shows the end of that log and stops.
