@@ -1,0 +1,69 @@
+# palimpsest_add_plugin(TARGET KIND kind ID id SOURCES ... [TIER none|stable|locked] [LINK ...])
+#
+# Makes a plugin library: a module with hidden visibility, exactly one dynamic symbol (palimpsest_library, by a version
+# script) and the ELF note that the host reads before it loads anything. KIND and ID may be lists of equal length for a
+# library of several plugins. TIER: `none` links no libtorch; `stable` sees torch's stable C shim only; `locked` (the default)
+# links libtorch and loads only into a host with the very same one.
+set(PALIMPSEST_PLUGIN_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}")
+set(PALIMPSEST_ABI_VERSION 0.1)
+set(PALIMPSEST_STABLE_TORCH 2.10.0)
+
+# The tag by which host and locked plugins recognise each other's libtorch, and the compiler's ABI.
+include(CheckCXXSourceCompiles)
+string(REGEX MATCH "^[0-9]+" _compiler_major "${CMAKE_CXX_COMPILER_VERSION}")
+string(TOLOWER "${CMAKE_CXX_COMPILER_ID}" _compiler_id)
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} -dM -E -x c++ /dev/null OUTPUT_VARIABLE _macros)
+string(REGEX MATCH "__GXX_ABI_VERSION ([0-9]+)" _ "${_macros}")
+set(PALIMPSEST_COMPILER_ABI "gxxabi-${CMAKE_MATCH_1}")
+set(PALIMPSEST_TORCH_TAG "torch-${PALIMPSEST_TORCH_VERSION}-cxx11abi-${PALIMPSEST_COMPILER_ABI}")
+
+add_custom_target(plugins)
+
+function(palimpsest_add_plugin target)
+  cmake_parse_arguments(arg "" "TIER;OUTPUT_DIRECTORY" "KIND;ID;SOURCES;LINK" ${ARGN})
+  if(NOT arg_TIER)
+    set(arg_TIER locked)
+  endif()
+  if(arg_TIER STREQUAL "none")
+    set(torch "")
+  elseif(arg_TIER STREQUAL "stable")
+    set(torch "${PALIMPSEST_STABLE_TORCH}")
+  elseif(arg_TIER STREQUAL "locked")
+    set(torch "${PALIMPSEST_TORCH_TAG}")
+  else()
+    message(FATAL_ERROR "palimpsest_add_plugin(${target}): TIER is ${arg_TIER}; expected none, stable or locked")
+  endif()
+  if(NOT arg_KIND OR NOT arg_ID OR NOT arg_SOURCES)
+    message(FATAL_ERROR "palimpsest_add_plugin(${target}): KIND, ID and SOURCES are needed")
+  endif()
+
+  set(ids "")
+  foreach(kind id IN ZIP_LISTS arg_KIND arg_ID)
+    list(APPEND ids "${kind}:${id}")
+  endforeach()
+  list(JOIN ids "," PALIMPSEST_NOTE_IDS)
+  set(PALIMPSEST_NOTE_TIER "${arg_TIER}")
+  set(PALIMPSEST_NOTE_TORCH "${torch}")
+  configure_file("${PALIMPSEST_PLUGIN_TEMPLATES}/plugin_note.c.in" "${CMAKE_CURRENT_BINARY_DIR}/${target}_note.c" @ONLY)
+
+  add_library(${target} MODULE ${arg_SOURCES} "${CMAKE_CURRENT_BINARY_DIR}/${target}_note.c")
+  if(NOT arg_OUTPUT_DIRECTORY)
+    set(arg_OUTPUT_DIRECTORY "${PALIMPSEST_PLUGIN_OUTPUT_DIRECTORY}")
+    add_dependencies(plugins ${target})
+    install(TARGETS ${target} LIBRARY DESTINATION lib/palimpsest/plugins)
+  endif()
+  set_target_properties(${target} PROPERTIES
+    PREFIX "" SUFFIX ".so" LIBRARY_OUTPUT_DIRECTORY "${arg_OUTPUT_DIRECTORY}"
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LINK_DEPENDS "${PALIMPSEST_PLUGIN_TEMPLATES}/plugin.map")
+  target_compile_definitions(${target} PRIVATE
+    PALIMPSEST_TIER="${arg_TIER}" PALIMPSEST_TORCH_TAG="${torch}" PALIMPSEST_COMPILER="${PALIMPSEST_COMPILER_ABI}")
+  target_link_options(${target} PRIVATE
+    "-Wl,--version-script=${PALIMPSEST_PLUGIN_TEMPLATES}/plugin.map" -Wl,--exclude-libs,ALL -Wl,--no-undefined)
+  target_link_libraries(${target} PRIVATE ${arg_LINK} palimpsest_options)
+  target_include_directories(${target} PRIVATE
+    "${PROJECT_SOURCE_DIR}/framework/abi" "${PROJECT_SOURCE_DIR}/framework/sdk" "${PROJECT_SOURCE_DIR}/framework")
+  if(arg_TIER STREQUAL "locked")
+    palimpsest_use_torch(${target})
+  endif()
+endfunction()

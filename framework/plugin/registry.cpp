@@ -1,0 +1,114 @@
+#include "plugin/registry.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/error.hpp"
+
+namespace palimpsest::plugin {
+namespace {
+
+void refuse_if_everybody_writes(const std::filesystem::path& path, std::string_view what) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
+    fail(ErrorCode::kInvalidArgument, "the plugin ", what, " ", path.string(),
+         " can be written by everybody on this machine; take that permission away (chmod o-w)");
+  }
+}
+
+std::string quoted_list(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+Registry::Registry(const std::vector<std::filesystem::path>& folders, HostBuild host) : host_(std::move(host)) {
+  std::map<std::pair<std::string, std::string>, std::filesystem::path> owners;
+  for (const auto& folder : folders) {
+    if (!std::filesystem::is_directory(folder)) {
+      fail(ErrorCode::kNotFound, "the plugin folder ", folder.string(), " does not exist or is not a folder");
+    }
+    refuse_if_everybody_writes(folder, "folder");
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (entry.path().extension() == ".so")
+        files.push_back(std::filesystem::absolute(entry.path()).lexically_normal());
+    }
+    std::sort(files.begin(), files.end());
+    for (const auto& file : files) {
+      try {
+        refuse_if_everybody_writes(file, "library");
+        Note note = read_note(file);
+        for (const auto& plugin : note.plugins) {
+          const auto [owner, fresh] = owners.try_emplace({plugin.kind, plugin.id}, file);
+          if (!fresh && owner->second != file) {
+            fail(ErrorCode::kInvalidArgument, "two libraries have a plugin of kind ", plugin.kind, " with the id \"",
+                 plugin.id, "\": ", owner->second.string(), " and ", file.string(),
+                 "; the first one is used, remove one");
+          }
+        }
+        const bool known =
+            std::any_of(candidates_.begin(), candidates_.end(), [&](const auto& c) { return c.path == file; });
+        if (!known) candidates_.push_back({file, std::move(note), nullptr});
+      } catch (const Error& error) {
+        refused_.push_back({file, error.what()});
+      }
+    }
+  }
+}
+
+const Library& Registry::load(Candidate& candidate) {
+  if (!candidate.library) candidate.library = Library::open(candidate.path, host_);
+  return *candidate.library;
+}
+
+Plugin Registry::find(std::string_view kind, std::string_view id) {
+  for (auto& candidate : candidates_) {
+    const auto& names = candidate.note.plugins;
+    const auto wanted = [&](const PluginName& name) { return name.kind == kind && name.id == id; };
+    if (std::none_of(names.begin(), names.end(), wanted)) continue;
+    for (const auto* descriptor : load(candidate).descriptors()) {
+      if (descriptor->kind == kind && descriptor->id == id) return {candidate.library, descriptor};
+    }
+  }
+  const auto available = ids(kind);
+  std::string message =
+      cat("no ", kind, " plugin \"", id, "\"", did_you_mean(id, available), "; available: ", quoted_list(available));
+  for (const auto& refused : refused_) message += cat("; refused: ", refused.reason);
+  throw Error(ErrorCode::kNotFound, message);
+}
+
+std::vector<std::string> Registry::ids(std::string_view kind) const {
+  std::vector<std::string> found;
+  for (const auto& candidate : candidates_) {
+    for (const auto& plugin : candidate.note.plugins) {
+      if (plugin.kind == kind) found.push_back(plugin.id);
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<Plugin> Registry::all() {
+  std::vector<Plugin> plugins;
+  for (auto& candidate : candidates_) {
+    try {
+      for (const auto* descriptor : load(candidate).descriptors()) plugins.push_back({candidate.library, descriptor});
+    } catch (const Error& error) {
+      const auto same = [&](const Refused& r) { return r.path == candidate.path; };
+      if (std::none_of(refused_.begin(), refused_.end(), same)) refused_.push_back({candidate.path, error.what()});
+    }
+  }
+  std::sort(plugins.begin(), plugins.end(), [](const Plugin& a, const Plugin& b) {
+    return std::make_pair(std::string_view(a.descriptor->kind), std::string_view(a.descriptor->id)) <
+           std::make_pair(std::string_view(b.descriptor->kind), std::string_view(b.descriptor->id));
+  });
+  return plugins;
+}
+
+}  // namespace palimpsest::plugin
