@@ -80,7 +80,8 @@ logged() {
   : >"$log"
   watch_log "$log"
   code=0
-  "$@" >"$log" 2>&1 9>&- </dev/null || code=$?
+  # In a subshell, since a function's redirections would swallow what a trap says.
+  ("$@") >"$log" 2>&1 9>&- </dev/null || code=$?
   stop_watching
   [ ! -t 2 ] || printf '\r\033[K' >&2
   if [ "$code" != 0 ]; then

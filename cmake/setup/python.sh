@@ -33,11 +33,21 @@ find_own_torch() {
 
 pip() { "$python" -m pip --disable-pip-version-check --no-input "$@"; }
 
+# pip_install NAME ARGUMENT...: `pip install ARGUMENT...`, its log in logs/NAME.log.
+pip_install() {
+  name=$1
+  shift
+  : >"$home/stamps/pip_at_work"
+  logged "$name" pip install "$@"
+  rm -f "$home/stamps/pip_at_work"
+}
+
 need_environment() {
   key=$(digest "$home" "$(python3 --version 2>&1)")
-  if stamped environment "$key" && [ -x "$python" ]; then return 0; fi
+  # A pip that was stopped may leave a package that looks installed and is not whole.
+  if stamped environment "$key" && [ -x "$python" ] && [ ! -f "$home/stamps/pip_at_work" ]; then return 0; fi
   say "creating the private Python environment $home/venv"
-  rm -f "$home"/stamps/python_*
+  rm -f "$home"/stamps/python_* "$home/stamps/pip_at_work"
   logged environment python3 -m venv --clear "$home/venv"
   stamp environment "$key"
 }
@@ -58,7 +68,7 @@ install_torch() {
   fi
   say "installing torch ${torch:-(already there)} with pip"
   # shellcheck disable=SC2086
-  logged pip_torch pip install $torch_spec
+  pip_install pip_torch $torch_spec
 }
 
 # need_python run|test: the environment with the parts that this word needs. Sets python and torch_dir.
@@ -85,7 +95,7 @@ need_python() {
     say "installing the Python packages of ${requirements##*/} with pip"
     # No package may bring another torch than the one chosen above.
     pip list --format freeze 2>/dev/null | grep '^torch==' >"$home/cache/constraints.txt" || :
-    logged "pip_$1" pip install -r "$requirements" -c "$home/cache/constraints.txt"
+    pip_install "pip_$1" -r "$requirements" -c "$home/cache/constraints.txt"
     stamp "python_$1" "$key"
     [ "$PIP_CACHE_DIR" != "$home/cache/pip" ] || rm -rf "$PIP_CACHE_DIR"
   fi
