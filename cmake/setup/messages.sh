@@ -60,7 +60,7 @@ watch_log() {
       sleep 1 >/dev/null 2>&1
       say "$announce"
     fi
-    while :; do
+    while kill -0 $$ 2>/dev/null; do
       if [ -t 2 ]; then pause=2; else pause=60; fi
       sleep $pause >/dev/null 2>&1
       last=$(tail -c 400 "$1" 2>/dev/null | tr '\r' '\n' | sed -n '/[^ ]/p' | tail -n 1 | cut -c1-100)
