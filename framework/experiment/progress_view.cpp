@@ -1,0 +1,101 @@
+#include "experiment/progress_view.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "base/error.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kLineInterval = std::chrono::seconds(10);
+
+// What cannot be shown does not stop the run.
+void put(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+std::size_t columns_of(int descriptor) {
+  winsize size{};
+  return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
+}
+
+}  // namespace
+
+ProgressView::ProgressView(ProgressSink sink) : sink_(sink), shown_(Clock::now()) {}
+
+ProgressView::~ProgressView() {
+  if (drawn_) put(sink_.descriptor, "\r\x1b[K");
+}
+
+void ProgressView::planned(int stored, int wanted) {
+  wanted_ = wanted;
+  line(cat(wanted, wanted == 1 ? " node" : " nodes", " to run, ", stored, " stored already"));
+}
+
+void ProgressView::started(const Node& node) {
+  running_[node.id] = {node.label.empty() ? node.id : node.label, {}};
+  // On a terminal the status line says it.
+  if (sink_.style != ProgressStyle::kBar) line(cat("started: ", running_[node.id].label));
+  draw();
+}
+
+void ProgressView::progressed(const Node& node, const ProgressState& state) {
+  running_[node.id].state = state;
+  draw();
+}
+
+void ProgressView::ended(const Node& node, const NodeReport& report) {
+  running_.erase(node.id);
+  ++ended_;
+  std::string text = cat("[", ended_, "/", wanted_, "] ", node.label.empty() ? node.id : node.label, ": ");
+  // A skipped node's message says so itself.
+  if (report.state != NodeState::kSkipped) text += name_of(report.state);
+  if (report.seconds > 0) text += cat(" in ", duration_text(report.seconds), ", ", report.peak_mib, " MiB");
+  if (!report.message.empty()) text += cat(report.state == NodeState::kSkipped ? "" : ": ", report.message);
+  line(text);
+  draw();
+}
+
+void ProgressView::tick() { draw(); }
+
+std::string ProgressView::status() const {
+  std::string text = cat(ended_, "/", wanted_, " nodes");
+  for (const auto& [id, one] : running_) {
+    text += cat(" | ", one.label);
+    if (!one.state.label.empty()) text += cat(": ", progress_line(one.state));
+  }
+  return text;
+}
+
+void ProgressView::line(const std::string& text) {
+  if (sink_.style == ProgressStyle::kSilent || sink_.style == ProgressStyle::kMachine) return;
+  put(sink_.descriptor, cat(drawn_ ? "\r\x1b[K" : "", text, "\n"));
+  drawn_ = false;
+  if (sink_.style == ProgressStyle::kLines) shown_ = Clock::now();
+}
+
+void ProgressView::draw() {
+  const auto now = Clock::now();
+  if (sink_.style == ProgressStyle::kBar) {
+    if (now - shown_ < std::chrono::milliseconds(100) && drawn_) return;
+    std::string text = status();
+    if (const auto columns = columns_of(sink_.descriptor); text.size() > columns) text.resize(columns);
+    put(sink_.descriptor, cat("\r", text, "\x1b[K\r"));
+    drawn_ = true;
+    shown_ = now;
+  } else if (sink_.style == ProgressStyle::kLines && !running_.empty() && now - shown_ >= kLineInterval) {
+    line(status());
+  }
+}
+
+}  // namespace palimpsest::experiment

@@ -1,0 +1,190 @@
+// Tests, detectable differences, curves and sentences; the bootstrap is in statistics_bootstrap.cpp.
+#include "experiment/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "base/rng.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t kLargestExact = 16;
+// z(0.975) + z(0.8)
+constexpr double kPowerFactor = 1.959963984540054 + 0.8416212335729143;
+
+std::string signed_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.2f", value);
+  // "-0.00" says less than it seems to.
+  return std::string_view(text) == "-0.00" ? "+0.00" : text;
+}
+
+}  // namespace
+
+PermutationResult sign_flip_test(const std::vector<double>& differences, std::uint64_t seed, int draws) {
+  if (draws < 1) fail(ErrorCode::kInvalidArgument, "a permutation test with ", draws, " draws: expected at least 1");
+  std::vector<double> values;
+  std::copy_if(differences.begin(), differences.end(), std::back_inserter(values),
+               [](double v) { return !std::isnan(v); });
+  PermutationResult result;
+  result.n = static_cast<std::int64_t>(values.size());
+  result.p = kNaN;
+  if (values.empty()) return result;
+  double observed = 0;
+  double scale = 0;
+  for (const double v : values) {
+    observed += v;
+    scale += std::fabs(v);
+  }
+  // The same set summed in another order must count as equally extreme.
+  const double threshold = std::fabs(observed) - 1e-12 * scale;
+  std::int64_t extreme = 0;
+  if (values.size() <= kLargestExact) {
+    result.exact = true;
+    result.patterns = std::int64_t{1} << values.size();
+    for (std::int64_t pattern = 0; pattern < result.patterns; ++pattern) {
+      double sum = 0;
+      for (std::size_t i = 0; i < values.size(); ++i) sum += (pattern >> i & 1) != 0 ? -values[i] : values[i];
+      extreme += std::fabs(sum) >= threshold;
+    }
+    result.p = static_cast<double>(extreme) / static_cast<double>(result.patterns);
+    return result;
+  }
+  Rng rng(seed, "sign-flip");
+  result.patterns = draws;
+  for (int draw = 0; draw < draws; ++draw) {
+    double sum = 0;
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i % 32 == 0) bits = rng();
+      sum += (bits & 1u) != 0 ? -values[i] : values[i];
+      bits >>= 1;
+    }
+    extreme += std::fabs(sum) >= threshold;
+  }
+  result.p = static_cast<double>(extreme + 1) / static_cast<double>(draws + 1);
+  return result;
+}
+
+std::vector<double> holm_adjusted(const std::vector<double>& p) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    if (!std::isnan(p[i])) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
+  std::vector<double> adjusted(p.size(), kNaN);
+  double running = 0;
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    running = std::max(running, static_cast<double>(order.size() - rank) * p[order[rank]]);
+    adjusted[order[rank]] = std::min(1.0, running);
+  }
+  return adjusted;
+}
+
+double smallest_detectable_unpaired(std::int64_t n_a, std::int64_t n_b, double pooled_share) {
+  if (n_a < 1 || n_b < 1 || std::isnan(pooled_share)) return kNaN;
+  const double edge = 1.0 / static_cast<double>(n_a + n_b + 2);
+  const double p = std::clamp(pooled_share, edge, 1.0 - edge);
+  return kPowerFactor * std::sqrt(p * (1 - p) * (1.0 / static_cast<double>(n_a) + 1.0 / static_cast<double>(n_b)));
+}
+
+double smallest_detectable_paired(std::int64_t n, double discordant_share) {
+  if (n < 1 || std::isnan(discordant_share)) return kNaN;
+  const double d = std::clamp(discordant_share, 1.0 / static_cast<double>(n + 2), 1.0);
+  return kPowerFactor * std::sqrt(d / static_cast<double>(n));
+}
+
+double curve_area(const std::vector<std::int64_t>& steps, const std::vector<double>& values, StepAxis axis) {
+  if (steps.size() != values.size()) {
+    fail(ErrorCode::kInvalidArgument, "a curve of ", steps.size(), " steps and ", values.size(), " values");
+  }
+  double area = 0;
+  double first = kNaN;
+  double last = kNaN;
+  double height = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (i > 0 && steps[i] <= steps[i - 1]) {
+      fail(ErrorCode::kInvalidArgument, "a curve's steps have to increase: ", steps[i], " comes after ", steps[i - 1]);
+    }
+    if (steps[i] < 0 && axis == StepAxis::kLog) {
+      fail(ErrorCode::kInvalidArgument, "step ", steps[i], " has no place on a logarithmic axis");
+    }
+    if (std::isnan(values[i])) continue;
+    const auto step = static_cast<double>(steps[i]);
+    const double at = axis == StepAxis::kLog ? std::log1p(step) : step;
+    if (std::isnan(first)) {
+      first = at;
+    } else {
+      area += (at - last) * (values[i] + height) / 2;
+    }
+    last = at;
+    height = values[i];
+  }
+  return last > first ? area / (last - first) : kNaN;
+}
+
+Forgetting first_forgetting(double reference, const std::vector<std::int64_t>& steps,
+                            const std::vector<double>& outcomes) {
+  if (steps.size() != outcomes.size()) {
+    fail(ErrorCode::kInvalidArgument, "a fact with ", steps.size(), " steps and ", outcomes.size(), " outcomes");
+  }
+  Forgetting result;
+  result.held = !std::isnan(reference) && reference != 0;
+  if (!result.held) return result;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (std::isnan(outcomes[i])) continue;
+    result.step = steps[i];
+    if (outcomes[i] == 0) {
+      result.forgotten = true;
+      break;
+    }
+  }
+  return result;
+}
+
+Verdict verdict(const Interval& difference) {
+  if (std::isnan(difference.low) || std::isnan(difference.high)) return Verdict::kNotMeasured;
+  if (difference.low > 0) return Verdict::kMore;
+  if (difference.high < 0) return Verdict::kLess;
+  return Verdict::kNoDifference;
+}
+
+std::string_view words_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kMore: return "more";
+    case Verdict::kLess: return "less";
+    case Verdict::kNoDifference: return "no detectable difference";
+    case Verdict::kNotMeasured: break;
+  }
+  return "not measured";
+}
+
+std::string contrast_sentence(const Interval& difference, std::string_view a, std::string_view b,
+                              std::string_view outcome, double smallest_detectable) {
+  const auto found = verdict(difference);
+  std::string text = cat(a, ": ");
+  switch (found) {
+    case Verdict::kMore:
+    case Verdict::kLess: text += cat(words_of(found), " ", outcome, " than ", b); break;
+    case Verdict::kNoDifference: text += cat(words_of(found), " in ", outcome, " from ", b); break;
+    case Verdict::kNotMeasured: return cat(text, outcome, " against ", b, " was ", words_of(found));
+  }
+  text += cat(" (", signed_text(difference.estimate), ", 95 % interval ", signed_text(difference.low), " to ",
+              signed_text(difference.high), "; ", difference.facts, " facts, ", difference.replicates,
+              difference.replicates == 1 ? " replicate" : " replicates");
+  if (difference.facts_only) text += ": facts only";
+  if (found == Verdict::kNoDifference && !std::isnan(smallest_detectable)) {
+    char size[32];
+    std::snprintf(size, sizeof size, "%.2f", smallest_detectable);
+    text += cat("; a difference under ", size, " would mostly go unseen");
+  }
+  return text + ")";
+}
+
+}  // namespace palimpsest::experiment

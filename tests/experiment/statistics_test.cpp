@@ -1,0 +1,241 @@
+// Against statistics_reference.json, which statistics_reference.py computes with numpy, and against closed forms.
+#include "experiment/statistics.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+const BootstrapOptions kOptions{3, "test", 20000, 0.95};
+// Of a percentile of 20,000 resamples against another generator's 100,000, on data whose interval is about 0.5 wide.
+constexpr double kNoise = 0.02;
+
+const nlohmann::json& reference() {
+  static const auto json =
+      nlohmann::json::parse(read_file(PALIMPSEST_TEST_DATA "/experiment/statistics_reference.json"));
+  return json;
+}
+
+OutcomeReplicates outcomes_of(const char* name) {
+  OutcomeReplicates outcomes;
+  for (const auto& replicate : reference().at(name)) {
+    auto& list = outcomes.emplace_back();
+    for (const auto& row : replicate) list.push_back({row.at(0).get<double>(), row.at(1).get<double>()});
+  }
+  return outcomes;
+}
+
+void expect_like(const Interval& interval, const char* name) {
+  const auto& expected = reference().at(name);
+  EXPECT_NEAR(interval.estimate, expected.at("estimate").get<double>(), 1e-12);
+  EXPECT_NEAR(interval.low, expected.at("low").get<double>(), kNoise);
+  EXPECT_NEAR(interval.high, expected.at("high").get<double>(), kNoise);
+}
+
+TEST(Bootstrap, MeansAgreeWithNumpy) {
+  const auto values = reference().at("margins").get<Replicates>();
+  const auto interval = mean_interval(values, kOptions);
+  expect_like(interval, "mean");
+  EXPECT_EQ(interval.facts, 39);
+  EXPECT_EQ(interval.replicates, 3);
+  EXPECT_EQ(interval.levels(), "replicates and facts");
+  const auto alone = mean_interval({values[0]}, kOptions);
+  expect_like(alone, "mean_facts_only");
+  EXPECT_EQ(alone.levels(), "facts only");
+}
+
+TEST(Bootstrap, RatiosAgreeWithNumpy) {
+  const auto outcomes = outcomes_of("outcomes");
+  expect_like(retention_interval(outcomes, kOptions), "retention");
+  expect_like(net_ratio_interval(outcomes, kOptions), "net_ratio");
+  expect_like(retention_difference_interval(outcomes, outcomes_of("others"), false, kOptions), "retention_difference");
+}
+
+TEST(Bootstrap, FactsOnlyOfOnesAndZerosIsTheBinomial) {
+  // The mean of a resample of 40 rows with 20 ones is Binomial(40, 1/2) / 40; its 2.5 % and 97.5 % points are 14
+  // and 26.
+  std::vector<double> values(40, 0.0);
+  std::fill_n(values.begin(), 20, 1.0);
+  const auto interval = mean_interval({values}, kOptions);
+  EXPECT_DOUBLE_EQ(interval.estimate, 0.5);
+  EXPECT_DOUBLE_EQ(interval.low, 14 / 40.0);
+  EXPECT_DOUBLE_EQ(interval.high, 26 / 40.0);
+}
+
+TEST(Bootstrap, ReplicatesThatDifferWidenTheInterval) {
+  // Within a replicate all facts are equal: only the first level can give a width.
+  const auto interval = mean_interval({{0, 0, 0, 0}, {1, 1, 1, 1}}, kOptions);
+  EXPECT_EQ(interval.low, 0.0);
+  EXPECT_EQ(interval.high, 1.0);
+  EXPECT_EQ(interval.estimate, 0.5);
+}
+
+TEST(Bootstrap, SameSeedSameNumbersOtherSeedOthers) {
+  const auto values = reference().at("margins").get<Replicates>();
+  const auto one = mean_interval(values, kOptions);
+  EXPECT_EQ(one.low, mean_interval(values, kOptions).low);
+  auto other = kOptions;
+  other.seed = 4;
+  EXPECT_NE(one.low, mean_interval(values, other).low);
+}
+
+TEST(Bootstrap, MissingRowsAreLeftOut) {
+  const auto with = mean_interval({{1, kNaN, 0, 1}, {kNaN, kNaN}}, kOptions);
+  const auto without = mean_interval({{1, 0, 1}}, kOptions);
+  EXPECT_EQ(with.estimate, without.estimate);
+  EXPECT_EQ(with.low, without.low);
+  EXPECT_EQ(with.facts, 3);
+  EXPECT_EQ(with.replicates, 1);
+  EXPECT_TRUE(with.facts_only);
+  const auto ratio = retention_interval({{{1, 1}, {1, kNaN}, {kNaN, 1}, {1, 0}}}, kOptions);
+  EXPECT_EQ(ratio.estimate, 0.5);
+  EXPECT_EQ(ratio.facts, 2);
+  for (const auto& nothing :
+       {mean_interval({}, kOptions), mean_interval({{kNaN}}, kOptions), retention_interval({{{0, 1}}}, kOptions)}) {
+    EXPECT_TRUE(std::isnan(nothing.estimate) && std::isnan(nothing.low) && std::isnan(nothing.high));
+  }
+}
+
+TEST(Bootstrap, RatiosByHand) {
+  const OutcomeReplicates outcomes{{{1, 1}, {1, 0}, {0, 1}}, {{1, 1}, {0, 0}, {1, 1}}};
+  EXPECT_EQ(retention_interval(outcomes, kOptions).estimate, 3.0 / 4);
+  EXPECT_EQ(net_ratio_interval(outcomes, kOptions).estimate, 4.0 / 4);
+  EXPECT_EQ(regained(outcomes), 1);
+  // One fact of two held: a quarter of the resamples hold none and have no ratio.
+  const auto thin = retention_interval({{{1, 1}, {0, 1}}}, kOptions);
+  EXPECT_NEAR(static_cast<double>(thin.undefined) / kOptions.resamples, 0.25, 0.015);
+  EXPECT_EQ(thin.low, 1.0);
+}
+
+TEST(Bootstrap, PairsAreDrawnTogether) {
+  const auto outcomes = outcomes_of("outcomes");
+  const auto same = retention_difference_interval(outcomes, outcomes, true, kOptions);
+  EXPECT_EQ(same.low, 0.0);
+  EXPECT_EQ(same.high, 0.0);
+  const auto apart = retention_difference_interval(outcomes, outcomes, false, kOptions);
+  EXPECT_LT(apart.low, -0.1);
+  EXPECT_GT(apart.high, 0.1);
+  EXPECT_EQ(same.facts, 60);
+  EXPECT_EQ(apart.facts, 120);
+  const auto means = mean_difference_interval({{3, 4}}, {{1}}, kOptions);
+  EXPECT_EQ(means.estimate, 2.5);
+  EXPECT_EQ(means.low, 2.0);
+  EXPECT_EQ(means.high, 3.0);
+  EXPECT_THROW(retention_difference_interval(outcomes, {}, true, kOptions), Error);
+  EXPECT_THROW(retention_difference_interval({{{1, 1}}}, {{{1, 1}, {1, 1}}}, true, kOptions), Error);
+  EXPECT_THROW(mean_difference_interval({{1}}, {}, kOptions), Error);
+}
+
+TEST(SignFlip, ExactAgreesWithEnumeration) {
+  const auto result = sign_flip_test(reference().at("differences").get<std::vector<double>>(), 1);
+  EXPECT_TRUE(result.exact);
+  EXPECT_EQ(result.n, 12);
+  EXPECT_EQ(result.patterns, 4096);
+  EXPECT_DOUBLE_EQ(result.p, reference().at("sign_flip_p").get<double>());
+  EXPECT_DOUBLE_EQ(sign_flip_test({1, 1, 1, kNaN, 1, 1}, 1).p, 2.0 / 32) << "all of one sign: 2 of 2^n";
+  EXPECT_DOUBLE_EQ(sign_flip_test({0, 0, 0}, 1).p, 1.0);
+  EXPECT_TRUE(std::isnan(sign_flip_test({kNaN}, 1).p));
+  // 0.1 + 0.2 - 0.3 is not 0 in binary: sums equal on paper have to count as equal.
+  EXPECT_DOUBLE_EQ(sign_flip_test({0.1, 0.2, -0.3}, 1).p, 1.0);
+}
+
+TEST(SignFlip, ManyAreDrawnAndNeverGiveZero) {
+  const auto many = reference().at("many").get<std::vector<double>>();
+  const auto result = sign_flip_test(many, 1);
+  EXPECT_FALSE(result.exact);
+  EXPECT_EQ(result.patterns, 10000);
+  EXPECT_NEAR(result.p, reference().at("many_p").get<double>(), 0.015);
+  EXPECT_EQ(result.p, sign_flip_test(many, 1).p);
+  EXPECT_DOUBLE_EQ(sign_flip_test(std::vector<double>(40, 1.0), 1).p, 1.0 / 10001);
+}
+
+TEST(Holm, AgreesAndSkipsWhatWasNotTested) {
+  const auto p = reference().at("p_values").get<std::vector<double>>();
+  const auto adjusted = holm_adjusted(p);
+  for (std::size_t i = 0; i < p.size(); ++i) EXPECT_DOUBLE_EQ(adjusted[i], reference().at("holm").at(i).get<double>());
+  const auto with_nan = holm_adjusted({0.02, kNaN, 0.03});
+  EXPECT_DOUBLE_EQ(with_nan[0], 0.04);
+  EXPECT_TRUE(std::isnan(with_nan[1]));
+  EXPECT_DOUBLE_EQ(with_nan[2], 0.04) << "never below a smaller p's";
+  EXPECT_TRUE(holm_adjusted({}).empty());
+}
+
+TEST(SmallestDetectable, FollowsItsFormula) {
+  EXPECT_NEAR(smallest_detectable_unpaired(60, 60, 0.5), reference().at("unpaired_60_60").at(0).get<double>(), 1e-9);
+  EXPECT_NEAR(smallest_detectable_unpaired(60, 60, 0.85), reference().at("unpaired_60_60").at(1).get<double>(), 1e-9);
+  EXPECT_NEAR(smallest_detectable_paired(60, 0.25), reference().at("paired_60").get<double>(), 1e-9);
+  EXPECT_NEAR(smallest_detectable_paired(60, 0.25), 0.18, 0.005);
+  EXPECT_NEAR(smallest_detectable_unpaired(60, 60, 0.85), 0.18, 0.005);
+  EXPECT_GT(smallest_detectable_unpaired(60, 60, 1.0), 0.03) << "all alike is not perfect knowledge";
+  EXPECT_GT(smallest_detectable_paired(60, 0.0), 0.03);
+  EXPECT_TRUE(std::isnan(smallest_detectable_unpaired(0, 60, 0.5)));
+  EXPECT_TRUE(std::isnan(smallest_detectable_paired(0, 0.5)));
+}
+
+TEST(Curve, AreaIsTheMeanHeight) {
+  const auto steps = reference().at("steps").get<std::vector<std::int64_t>>();
+  const auto values = reference().at("curve").get<std::vector<double>>();
+  EXPECT_NEAR(curve_area(steps, values, StepAxis::kLinear), reference().at("area_linear").get<double>(), 1e-12);
+  EXPECT_NEAR(curve_area(steps, values, StepAxis::kLog), reference().at("area_log").get<double>(), 1e-12);
+  EXPECT_DOUBLE_EQ(curve_area({0, 7, 30}, {1, 1, 1}, StepAxis::kLog), 1.0);
+  EXPECT_DOUBLE_EQ(curve_area({10, 15, 20}, {1, kNaN, 0}, StepAxis::kLinear), 0.5);
+  EXPECT_TRUE(std::isnan(curve_area({10}, {1}, StepAxis::kLinear)));
+  EXPECT_THROW(curve_area({0, 0}, {1, 1}, StepAxis::kLinear), Error);
+  EXPECT_THROW(curve_area({0, 1}, {1}, StepAxis::kLinear), Error);
+}
+
+TEST(Curve, FirstForgetting) {
+  const std::vector<std::int64_t> steps{1, 2, 5, 10};
+  auto fact = first_forgetting(1, steps, {1, kNaN, 0, 1});
+  EXPECT_TRUE(fact.held && fact.forgotten);
+  EXPECT_EQ(fact.step, 5);
+  fact = first_forgetting(1, steps, {1, 1, 1, kNaN});
+  EXPECT_TRUE(fact.held);
+  EXPECT_FALSE(fact.forgotten);
+  EXPECT_EQ(fact.step, 5) << "the last measured step";
+  EXPECT_FALSE(first_forgetting(0, steps, {0, 0, 0, 0}).held);
+  EXPECT_FALSE(first_forgetting(kNaN, steps, {0, 0, 0, 0}).forgotten);
+}
+
+Interval interval_of(double estimate, double low, double high) {
+  Interval interval;
+  interval.estimate = estimate;
+  interval.low = low;
+  interval.high = high;
+  interval.facts = 60;
+  interval.replicates = 3;
+  return interval;
+}
+
+TEST(Sentences, FollowFromTheInterval) {
+  EXPECT_EQ(contrast_sentence(interval_of(-0.21, -0.35, -0.07), "edited facts", "intrinsic facts", "retention", 0.18),
+            "edited facts: less retention than intrinsic facts (-0.21, 95 % interval -0.35 to -0.07; 60 facts, 3 "
+            "replicates)");
+  EXPECT_THAT(contrast_sentence(interval_of(0.2, 0.1, 0.3), "a", "b", "retention", kNaN),
+              HasSubstr("a: more retention than b"));
+  auto none = interval_of(-0.001, -0.1, 0.1);
+  none.replicates = 1;
+  none.facts_only = true;
+  EXPECT_EQ(contrast_sentence(none, "a", "b", "retention", 0.18),
+            "a: no detectable difference in retention from b (+0.00, 95 % interval -0.10 to +0.10; 60 facts, 1 "
+            "replicate: facts "
+            "only; a difference under 0.18 would mostly go unseen)");
+  EXPECT_EQ(verdict(interval_of(0.1, 0.0, 0.2)), Verdict::kNoDifference)
+      << "an interval that touches 0 decides nothing";
+  EXPECT_EQ(contrast_sentence(interval_of(kNaN, kNaN, kNaN), "a", "b", "retention", kNaN),
+            "a: retention against b was not measured");
+}
+
+}  // namespace
+}  // namespace palimpsest::experiment

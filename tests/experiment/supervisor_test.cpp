@@ -1,0 +1,288 @@
+#include "experiment/supervisor.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "base/error.hpp"
+#include "scratch.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+Graph one_node() { return Graph(std::vector<Node>{{"node", "the node", {}, false}}); }
+
+class Supervisor : public Scratch {
+ protected:
+  void SetUp() override {
+    Scratch::SetUp();
+    options_.jobs = 2;
+    options_.grace_seconds = 5;
+    options_.log_folder = folder_ / "logs";
+    options_.lock_folder = folder_ / "locks";
+    options_.is_done = [this](const Node& node) { return fs::exists(folder_ / "results" / node.id); };
+    options_.command = [this](const Node& node) {
+      std::vector<std::string> words{EXPERIMENT_HELPER, "worker", folder_.string(), node.id};
+      const auto given = behaviour_.find(node.id);
+      const auto behaviour = given == behaviour_.end() ? std::vector<std::string>{"write", "0"} : given->second;
+      words.insert(words.end(), behaviour.begin(), behaviour.end());
+      return words;
+    };
+  }
+  // One node that behaves so.
+  NodeReport run_one(std::vector<std::string> behaviour) {
+    behaviour_["node"] = std::move(behaviour);
+    return run_graph(one_node(), options_).nodes.at(0);
+  }
+  std::string log() const { return (options_.log_folder / "node.log").string(); }
+
+  SupervisorOptions options_;
+  std::map<std::string, std::vector<std::string>> behaviour_;
+};
+
+TEST_F(Supervisor, RunsEachNodeOnceAfterWhatItNeeds) {
+  const Graph graph({{"a", "", {}}, {"b", "", {"a"}}, {"c", "", {"a"}}, {"d", "", {"b", "c"}}});
+  auto report = run_graph(graph, options_);
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.text(), "4 nodes: 4 ran");
+  EXPECT_EQ(read_file(folder_ / "results" / "d"), "result of d");
+  const auto trace = read_file(folder_ / "trace");
+  EXPECT_THAT(trace, AllOf(StartsWith("a\n"), EndsWith("d\n")));
+  EXPECT_EQ(trace.size(), 8u);
+  EXPECT_EQ(run_graph(graph, options_).text(), "4 nodes: 4 stored");
+  EXPECT_EQ(read_file(folder_ / "trace"), trace) << "nothing runs twice";
+  fs::remove(folder_ / "results" / "b");
+  fs::remove(folder_ / "results" / "d");
+  EXPECT_EQ(run_graph(graph, options_).text(), "4 nodes: 2 stored, 2 ran");
+}
+
+TEST_F(Supervisor, TheLimitCountsCells) {
+  const Graph graph({{"base", "", {}}, {"x", "", {"base"}, true}, {"y", "", {"base"}, true}, {"z", "", {}, true}});
+  options_.limit = 1;
+  auto report = run_graph(graph, options_);
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.text(), "4 nodes: 2 ran, 2 not started");
+  EXPECT_EQ(report.nodes[3].message, "past the limit of 1 cells");
+  EXPECT_EQ(run_graph(graph, options_).text(), "4 nodes: 2 stored, 1 ran, 1 not started");
+  EXPECT_EQ(run_graph(graph, options_).text(), "4 nodes: 3 stored, 1 ran");
+}
+
+TEST_F(Supervisor, ExitZeroWithoutAResultIsAFailure) {
+  const auto node = run_one({"nothing"});
+  EXPECT_EQ(node.state, NodeState::kFailed);
+  EXPECT_EQ(node.message, "ended without a result, though with exit status 0; log: " + log());
+}
+
+TEST_F(Supervisor, TheWorkersOwnWordsAreTheMessage) {
+  EXPECT_EQ(run_one({"told"}).message, "failed with exit status 3: layer 7 is NaN; log: " + log());
+  EXPECT_EQ(run_one({"logged"}).message, "failed with exit status 4: no such layer: 99; log: " + log());
+}
+
+TEST_F(Supervisor, AStoredResultCountsWhateverFollowsIt) {
+  const auto node = run_one({"late"});
+  EXPECT_EQ(node.state, NodeState::kRan);
+  EXPECT_EQ(node.message, "its result is stored; the worker then ended with exit status 5");
+}
+
+TEST_F(Supervisor, ACrashNamesItsSignal) {
+  const auto node = run_one({"crash"});
+  EXPECT_EQ(node.state, NodeState::kFailed);
+  EXPECT_EQ(node.message, "crashed by signal 11 (Segmentation fault): about to touch address 0; log: " + log());
+}
+
+TEST_F(Supervisor, AnEndlessLoopIsStoppedAtItsTime) {
+  options_.node_seconds = 0.3;
+  const auto node = run_one({"loop"});
+  EXPECT_EQ(node.state, NodeState::kFailed);
+  EXPECT_THAT(node.message, ::testing::MatchesRegex("stopped after 0\\.[3-9][0-9]* s: node_seconds is 0\\.3; log: .*"));
+  EXPECT_LT(node.seconds, 3);
+}
+
+TEST_F(Supervisor, WhoIgnoresSigtermIsKilled) {
+  options_.node_seconds = 0.5;
+  options_.grace_seconds = 0.3;
+  const auto node = run_one({"stubborn"});
+  EXPECT_THAT(node.message, HasSubstr("node_seconds is 0.5; it did not end on SIGTERM and was killed; log: "));
+  EXPECT_EQ(read_file(log()), "ready\n") << "it was up when it was stopped";
+  EXPECT_GE(node.seconds, 0.8);
+  EXPECT_LT(node.seconds, 4);
+}
+
+TEST_F(Supervisor, MemoryIsBounded) {
+  options_.node_memory_mib = 100;
+  auto node = run_one({"allocate", "400"});
+  EXPECT_EQ(node.state, NodeState::kFailed);
+  EXPECT_THAT(node.message,
+              AllOf(StartsWith("stopped at "), HasSubstr(" MiB: node_memory is 100 MiB"), HasSubstr("; log: ")));
+  EXPECT_GT(node.peak_mib, 100);
+  options_.node_seconds = 0.5;
+  node = run_one({"allocate", "40"});
+  EXPECT_THAT(node.message, HasSubstr("node_seconds"));
+  EXPECT_GE(node.peak_mib, 40);
+  EXPECT_LE(node.peak_mib, 60);
+}
+
+TEST_F(Supervisor, AProgramThatCannotStartIsAnError) {
+  options_.command = [](const Node&) { return std::vector<std::string>{"/no/such/program"}; };
+  try {
+    run_graph(one_node(), options_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    EXPECT_STREQ(error.what(), "cannot start the worker /no/such/program: No such file or directory");
+  }
+}
+
+TEST_F(Supervisor, BadOptionsAreRefused) {
+  const Graph graph = one_node();
+  for (const auto& spoil : std::vector<std::function<void(SupervisorOptions&)>>{
+           [](auto& o) { o.jobs = 0; }, [](auto& o) { o.limit = -1; }, [](auto& o) { o.node_seconds = -1; },
+           [](auto& o) { o.node_memory_mib = -1; }, [](auto& o) { o.is_done = nullptr; }}) {
+    auto options = options_;
+    spoil(options);
+    EXPECT_THROW(run_graph(graph, options), Error);
+  }
+  EXPECT_THROW(thread_environment(0), Error);
+}
+
+TEST_F(Supervisor, AFailureCostsWhatNeedsItAndNothingElse) {
+  behaviour_["bad"] = {"told"};
+  const Graph graph({{"bad", "", {}},
+                     {"user", "", {"bad"}},
+                     {"last", "", {"user", "fine"}},
+                     {"fine", "", {}},
+                     {"other", "", {"fine"}}});
+  const auto report = run_graph(graph, options_);
+  EXPECT_FALSE(report.ok());
+  EXPECT_EQ(
+      report.text(),
+      cat("5 nodes: 2 ran, 1 failed, 2 skipped\n  bad: failed with exit status 3: layer 7 is NaN; log: ",
+          (options_.log_folder / "bad.log").string(), "\n  user: skipped: needs bad\n  last: skipped: needs bad"));
+  EXPECT_TRUE(fs::exists(folder_ / "results" / "other"));
+}
+
+TEST_F(Supervisor, NothingOfAWorkersGroupOutlivesIt) {
+  const auto node = run_one({"orphan"});
+  EXPECT_EQ(node.state, NodeState::kFailed);
+  const auto child = static_cast<pid_t>(std::stoi(read_file(folder_ / "orphan")));
+  bool gone = false;
+  for (int i = 0; i < 200 && !gone; ++i) {
+    // Whoever adopted it may be slow to reap it: a zombie is gone too.
+    std::ifstream stat(cat("/proc/", child, "/stat"));
+    std::string text;
+    gone = !std::getline(stat, text) || text.find(") Z ") != std::string::npos;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(gone);
+}
+
+class Watcher : public RunObserver {
+ public:
+  void planned(int stored, int wanted) override { said += cat("planned ", stored, " ", wanted, "; "); }
+  void started(const Node& node) override { said += cat("started ", node.id, "; "); }
+  void progressed(const Node&, const ProgressState& state) override { last = state; }
+  void ended(const Node& node, const NodeReport& report) override {
+    said += cat("ended ", node.id, " ", name_of(report.state), "; ");
+  }
+  std::string said;
+  ProgressState last;
+};
+
+TEST_F(Supervisor, WorkersHaveTheirSurroundingsAndAreHeard) {
+  Watcher watcher;
+  options_.observer = &watcher;
+  options_.environment = thread_environment(3);
+  ASSERT_EQ(run_one({"surroundings"}).state, NodeState::kRan);
+  EXPECT_EQ(read_file(folder_ / "results" / "node"), "3 3 FALSE stdin 0 group own progress 3 fd4 closed");
+  EXPECT_EQ(watcher.said, "planned 0 1; started node; ended node ran; ");
+  EXPECT_EQ(watcher.last.label, "counting");
+  EXPECT_EQ(watcher.last.done, 4);
+  EXPECT_EQ(watcher.last.total, 10);
+}
+
+TEST_F(Supervisor, TwoRunsAtOnceComputeNothingTwice) {
+  for (const char* id : {"a", "b", "c", "d"}) behaviour_[id] = {"write", "150"};
+  const Graph graph({{"a", "", {}}, {"b", "", {"a"}}, {"c", "", {"a"}}, {"d", "", {"b", "c"}}});
+  // The second front process is a worker here: a worker that runs by hand takes the node's lock as any other.
+  ASSERT_EQ(::setenv("PALIMPSEST_SUPERVISOR_PID", std::to_string(::getpid()).c_str(), 1), 0);
+  Child other({"worker", folder_.string(), "a", "write", "400"}, folder_ / "out");
+  for (int i = 0; i < 500 && !fs::exists(folder_ / "trace"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto report = run_graph(graph, options_);
+  ASSERT_EQ(::unsetenv("PALIMPSEST_SUPERVISOR_PID"), 0);
+  EXPECT_EQ(other.wait(), 0);
+  EXPECT_EQ(report.text(), "4 nodes: 1 stored, 3 ran");
+  EXPECT_EQ(report.nodes[0].message, "done by another process meanwhile");
+  EXPECT_EQ(read_file(folder_ / "trace").size(), 8u);
+}
+
+TEST_F(Supervisor, AWorkerByHandIsRefused) {
+  Child child({"worker", folder_.string(), "a", "write"}, folder_ / "out");
+  EXPECT_EQ(child.wait(), 1);
+  EXPECT_EQ(read_file(folder_ / "out"),
+            "error: `worker` is started by `run`, not by hand (PALIMPSEST_SUPERVISOR_PID is not set)\n");
+}
+
+// Sends `signals` to this process while the run goes on, 300 ms apart.
+class Sender {
+ public:
+  explicit Sender(std::vector<int> signals)
+      : thread_([signals] {
+          for (const int signal : signals) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+            ::kill(::getpid(), signal);
+          }
+        }) {}
+  ~Sender() { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+TEST_F(Supervisor, SigintStopsCleanlyAndGivesTheHandlersBack) {
+  struct sigaction before{};
+  ::sigaction(SIGINT, nullptr, &before);
+  behaviour_["a"] = behaviour_["b"] = {"sleep", "60000"};
+  const Graph graph({{"a", "", {}}, {"b", "", {}}, {"c", "", {}}, {"d", "", {"a"}}});
+  RunReport report;
+  {
+    const Sender sender({SIGINT});
+    report = run_graph(graph, options_);
+  }
+  EXPECT_EQ(report.stopped_by, SIGINT);
+  EXPECT_FALSE(report.ok());
+  EXPECT_LT(report.seconds, 5);
+  EXPECT_EQ(report.text(), "4 nodes: 2 stopped, 2 not started");
+  EXPECT_EQ(report.nodes[0].message, "stopped with the run");
+  EXPECT_EQ(report.nodes[2].message, "not started: the run was stopped");
+  struct sigaction after{};
+  ::sigaction(SIGINT, nullptr, &after);
+  EXPECT_EQ(before.sa_handler, after.sa_handler);
+}
+
+TEST_F(Supervisor, ASecondSignalKills) {
+  behaviour_["node"] = {"stubborn"};
+  options_.grace_seconds = 60;
+  RunReport report;
+  {
+    const Sender sender({SIGTERM, SIGINT});
+    report = run_graph(one_node(), options_);
+  }
+  EXPECT_EQ(report.stopped_by, SIGTERM);
+  EXPECT_LT(report.seconds, 5);
+  EXPECT_EQ(report.nodes[0].state, NodeState::kStopped);
+  EXPECT_EQ(report.nodes[0].message, "stopped with the run; it did not end on SIGTERM and was killed");
+}
+
+}  // namespace
+}  // namespace palimpsest::experiment
