@@ -1,0 +1,50 @@
+// Which known facts are edited and which stay intrinsic, the control: drawn by lot (SCIENCE section 2).
+//
+// Drawn facts never share a name of their subject, and in each relation no intrinsic target_true equals an edited
+// target_new; both hold for the draw *and* for its swap, so a paired replicate is the same draw with its sets
+// exchanged. Pure functions of their arguments.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/fact.hpp"
+
+namespace palimpsest::data {
+
+struct Roles {
+  std::vector<std::int64_t> edited;     // indices into `facts`, in order of the lot
+  std::vector<std::int64_t> intrinsic;  // likewise
+  // Places that a relation could not fill in proportion to its share of the pool and that others took: 0 when the
+  // strata are exact.
+  std::int64_t moved_between_relations = 0;
+};
+
+// `edited` and `intrinsic` facts of `pool` (indices into `facts`), stratified by relation in proportion to the pool.
+//
+// swapped = true gives the paired replicate of the same seed: min(edited, intrinsic) facts change sides each way. With
+// intrinsic >= edited, the swap's edited facts are all from the draw's intrinsic set and the draw's edited facts are
+// all intrinsic in the swap; the rest of the larger set stays where it is.
+//
+// Throws Error: kInvalidArgument for counts below zero, both zero, indices outside `facts` or twice in the pool;
+// kOutOfRange, with the counts, when the pool is too small under the constraints.
+Roles assign_roles(std::span<const Fact> facts, std::span<const std::int64_t> pool, std::int64_t edited,
+                   std::int64_t intrinsic, std::uint64_t seed, bool swapped);
+
+struct MarginMatches {
+  std::vector<std::vector<std::int64_t>> matches;  // by edited fact: indices of candidates, nearest round first
+  std::vector<std::vector<double>> distances;      // |margin difference| of each match
+  std::int64_t unmatched = 0;                      // edited facts with fewer than per_edited matches
+  std::int64_t missing = 0;                        // matches wanted and not found
+};
+
+// Nearest-margin matching without replacement. In each of per_edited rounds every edited fact gets at most one
+// candidate: the pair with the smallest |difference| <= caliper is taken first; equal differences go by edited index,
+// then by candidate index. caliper may be infinite. Throws Error: kNumeric for a margin that is not a number,
+// kInvalidArgument for a caliper below zero or per_edited < 1.
+MarginMatches match_by_margin(std::span<const double> edited, std::span<const double> candidates, double caliper,
+                              std::int64_t per_edited);
+
+}  // namespace palimpsest::data
