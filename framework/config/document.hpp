@@ -47,8 +47,9 @@ struct Setting {
 // Throws Error(kInvalidArgument): no `=`, a malformed key, a value that starts like TOML and is not.
 Setting parse_setting(std::string_view text, const std::filesystem::path& working_folder);
 
-// Puts `value` at `key` in `table`, creating tables on the way; a plain value on the way is replaced by a table.
-void assign(Table& table, const std::vector<std::string>& key, const Value& value);
+// Puts `value` at `key` in `table`, creating tables on the way; a plain value on the way is replaced by a table. The
+// key and the tables made for it stand at `key_position`.
+void assign(Table& table, const std::vector<std::string>& key, const Value& value, const Position& key_position);
 
 // Reads `file`, the files it extends (before it; of several, later wins), and lays the settings over them. All settings
 // count as one overlay, so their order does not matter for the rule of `id`. Throws Error: kNotFound, kIo,

@@ -34,6 +34,7 @@ struct KeySpec {
   bool above_min = false;       // `min` itself is not allowed
   bool below_max = false;       // `max` itself is not allowed
   bool per_experiment = false;  // the same for all cells: refused as a swept key
+  std::string below_home;       // of a path: also looked for in this folder of home
 };
 
 struct TableSpec {
@@ -63,7 +64,7 @@ class PluginCatalog {
 struct Locations {
   std::filesystem::path working;  // outputs start here
   std::filesystem::path root;     // of the source tree or the installation: second place for relative paths
-  std::filesystem::path home;     // `${home}`; third place, and its models/ for model.path. Empty: `root`/.palimpsest
+  std::filesystem::path home;     // `${home}`, where prepared models and data are; third place
 };
 // From the process: current folder, `root`, and PALIMPSEST_HOME or `root`/.palimpsest.
 Locations locations_of_process(const std::filesystem::path& root);
@@ -81,14 +82,16 @@ void sort_problems(std::vector<Problem>& problems);
 // One line each, at most 100 lines and a count of the rest. Empty for no problem.
 std::string text_of(const std::vector<Problem>& problems);
 
+// What a spec allows beyond its type: "from 1", "above 0 and up to 1", `"a", "b"`; "" when anything goes.
+std::string allowed(const KeySpec& spec);
 // "an integer from 1", "a number above 0 and at most 1", `one of "a", "b"`.
 std::string expected(const KeySpec& spec);
 
 // Where `given`, set at `position`, is: absolute as it is; `${home}/x` below home; else the first that exists of the
-// folder of the file that set it, root, home (and home/models with `models`). Empty when nothing exists; `tried` then
-// lists the places.
+// folder of the file that set it, root, home and, unless it is empty, home's folder `below_home`. Empty when nothing
+// exists; `tried` gets the places looked at, in order.
 std::filesystem::path find_path(const std::string& given, const Position& position, const Locations& locations,
-                                bool models, std::vector<std::filesystem::path>* tried = nullptr);
+                                const std::string& below_home, std::vector<std::filesystem::path>* tried = nullptr);
 
 // What a check carries along.
 struct Check {
