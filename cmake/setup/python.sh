@@ -43,13 +43,14 @@ pip_install() {
 }
 
 need_environment() {
-  key=$(digest "$home" "$(python3 --version 2>&1)")
-  # A pip that was stopped may leave a package that looks installed and is not whole.
-  if stamped environment "$key" && [ -x "$python" ] && [ ! -f "$home/stamps/pip_at_work" ]; then return 0; fi
+  # Anew where the folder moved, its interpreter went or became another (the first python3 on PATH does not matter any more),
+  # or a pip was stopped: it may leave a package that looks installed and is not whole.
+  if [ -x "$python" ] && [ ! -f "$home/stamps/pip_at_work" ] &&
+    stamped environment "$(digest "$home" "$("$python" --version 2>&1)")"; then return 0; fi
   say "creating the private Python environment $home/venv"
   rm -f "$home"/stamps/python_* "$home/stamps/pip_at_work"
   logged environment python3 -m venv --clear "$home/venv"
-  stamp environment "$key"
+  stamp environment "$(digest "$home" "$("$python" --version 2>&1)")"
 }
 
 # Installs torch by pip, warning first where that means a CUDA build.
