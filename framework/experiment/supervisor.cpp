@@ -437,6 +437,7 @@ std::string RunReport::text() const {
     if (one.state == NodeState::kFailed || one.state == NodeState::kSkipped)
       text += cat("\n  ", one.id, ": ", one.message);
   }
+  if (stopped_by != 0) text += cat("\nstopped by ", signal_text(stopped_by), "; the same command goes on from here");
   return text;
 }
 

@@ -51,7 +51,7 @@ struct RunReport {
   int count(NodeState state) const;
   // No signal, and no node failed or was skipped.
   bool ok() const;
-  // "12 nodes: 3 stored, 8 ran, 1 failed", then one line for every node that failed or was skipped.
+  // "12 nodes: 3 stored, 8 ran, 1 failed", then one line for every node that failed or was skipped, and for a stop.
   std::string text() const;
 };
 

@@ -122,7 +122,8 @@ int work(const fs::path& folder, const std::string& id, const std::string& behav
     for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DYNAMIC"}) text += variable(name) + " ";
     char byte = 0;
     text += cat("stdin ", ::read(0, &byte, 1), " group ", ::getpgrp() == ::getpid() ? "own" : "shared", " progress ",
-                variable(kProgressDescriptorVariable), " fd4 ", ::fcntl(4, F_GETFD) < 0 ? "closed" : "open");
+                variable(kProgressDescriptorVariable), " inherited ",
+                ::fcntl(200, F_GETFD) < 0 ? "nothing" : "a descriptor");
     write_file_atomically(result_of(folder, id), text);
     Progress progress("counting", 10, "things");
     progress.set(4);

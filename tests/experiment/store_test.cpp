@@ -264,7 +264,7 @@ TEST_F(StoreTest, KilledAtAnyMomentAWriterLeavesNoHalfEntry) {
     const auto output = folder_ / cat("out_", trial);
     Child writer({"committer", at.string()}, output);
     EXPECT_EQ(first_line(output), "ready");
-    std::this_thread::sleep_for(std::chrono::microseconds(1700 * trial));
+    std::this_thread::sleep_for(std::chrono::milliseconds(12 * trial));
     writer.send(SIGKILL);
     writer.wait();
     Store store(at);
