@@ -39,7 +39,8 @@ void for_each_csv_record(std::string_view text, RowErrors& errors,
         }
         if (!at_line_end() && text[at] != ',') {
           errors.add(
-              line, "", "field ", fields.size() + 1, ": found ", in_quotes(text.substr(at, 12)),
+              line, "", "field ", fields.size() + 1, ": found ",
+              in_quotes(text.substr(at, std::min<std::size_t>(12, text.find_first_of("\r\n", at) - at))),
               " behind the closing quote, expected a comma or the line's end (a quote inside a field is doubled)");
           good = false;
           at = std::min(text.find('\n', at), text.size());

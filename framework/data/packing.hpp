@@ -22,7 +22,7 @@ struct PackOptions {
   SeparatorPlace place = SeparatorPlace::kNone;
   std::int64_t separator = -1;  // token id; not read when place is kNone
   // Shuffles the documents by this seed; nothing = file order.
-  std::optional<std::uint64_t> seed;
+  std::optional<std::uint64_t> seed = std::nullopt;
 };
 
 struct Blocks {

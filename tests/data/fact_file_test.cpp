@@ -257,7 +257,7 @@ INSTANTIATE_TEST_SUITE_P(
                "probes[1].prompt: teach and test overlap"},
         BadRow{"OverlapOwnPrompt", "Norway's rulers sit in", "The seat of {} is",
                "which is the fact's own prompt and so is taught"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& bad) { return bad.param.name; });
 
 TEST(FactFile, OverlapBetweenFacts) {
   const auto teach = row(R"("probes": [{"kind": "paraphrase", "prompt": "Norway's rulers sit in", "split": "teach"}])");

@@ -211,6 +211,7 @@ TEST(Filter, TimeDoesNotGrowWithThePatterns) {
     text += rng.below(9) == 0 ? "the" : cat("w", rng.below(3000));
     text += ' ';
   }
+  text += "Town5";
   const auto seconds = [&](const std::vector<Fact>& facts) {
     std::vector<FilterFact> roles;
     for (const auto& f : facts) roles.push_back({&f, true, false});
@@ -218,7 +219,7 @@ TEST(Filter, TimeDoesNotGrowWithThePatterns) {
     double best = 1e9;
     for (int i = 0; i < 3; ++i) {
       const auto start = std::chrono::steady_clock::now();
-      EXPECT_TRUE(filter.scan(text).any() || facts.empty());
+      EXPECT_EQ(filter.scan(text), reasons({Reason::kEditedTarget})) << "the last word";
       best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     return best;

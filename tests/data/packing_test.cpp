@@ -56,8 +56,12 @@ TEST(Packing, LosesNothingButTheTail) {
     std::int64_t before = 0;
     for (const auto id : whole.ids) {
       ++seen[id];
-      if (id != 0 && before != 0 && document_of[id] == document_of[before]) ASSERT_EQ(id, before + 1);
-      if (place != SeparatorPlace::kNone && id != 0 && before != 0) ASSERT_EQ(document_of[id], document_of[before]);
+      if (id != 0 && before != 0 && document_of[id] == document_of[before]) {
+        ASSERT_EQ(id, before + 1);
+      }
+      if (place != SeparatorPlace::kNone && id != 0 && before != 0) {
+        ASSERT_EQ(document_of[id], document_of[before]);
+      }
       before = id;
     }
     for (std::int64_t id = 1; id < next; ++id) ASSERT_EQ(seen[id], 1);

@@ -233,7 +233,9 @@ TEST(MatchByMargin, RandomMatchesKeepTheirPromises) {
     for (std::size_t e = 0; e < edited.size(); ++e) {
       if (static_cast<std::int64_t>(match.matches[e].size()) == per) continue;
       for (std::size_t c = 0; c < candidates.size(); ++c) {
-        if (!taken.contains(static_cast<std::int64_t>(c))) ASSERT_GT(std::abs(edited[e] - candidates[c]), 0.75);
+        if (!taken.contains(static_cast<std::int64_t>(c))) {
+          ASSERT_GT(std::abs(edited[e] - candidates[c]), 0.75);
+        }
       }
     }
   }
