@@ -1,0 +1,123 @@
+#include "model/tokenizer_added.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer_classes.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+bool is_continuation(char byte) { return (static_cast<std::uint8_t>(byte) & 0xC0) == 0x80; }
+
+// The code point at a boundary of well-formed UTF-8, and its size in bytes.
+std::pair<char32_t, std::size_t> point_after(std::string_view text, std::size_t at) {
+  std::size_t size = 1;
+  while (at + size < text.size() && is_continuation(text[at + size])) ++size;
+  return {decode_utf8(text.substr(at, size)).points.front(), size};
+}
+
+std::pair<char32_t, std::size_t> point_before(std::string_view text, std::size_t end) {
+  std::size_t begin = end - 1;
+  while (is_continuation(text[begin])) --begin;
+  return {decode_utf8(text.substr(begin, end - begin)).points.front(), end - begin};
+}
+
+}  // namespace
+
+void AddedTokenMatcher::Trie::add(const AddedToken& token) {
+  std::uint32_t node = 0;
+  first_[static_cast<std::uint8_t>(token.content.front())] = true;
+  for (const char c : token.content) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    const auto& children = nodes_[node].children;
+    const auto found =
+        std::find_if(children.begin(), children.end(), [&](const auto& child) { return child.first == byte; });
+    if (found != children.end()) {
+      node = found->second;
+      continue;
+    }
+    const auto created = static_cast<std::uint32_t>(nodes_.size());
+    nodes_[node].children.emplace_back(byte, created);
+    nodes_.emplace_back();
+    node = created;
+  }
+  nodes_[node].token = static_cast<std::int32_t>(tokens_.size());
+  tokens_.push_back(token);
+}
+
+const AddedToken* AddedTokenMatcher::Trie::longest(std::string_view text, std::size_t at) const {
+  if (!first_[static_cast<std::uint8_t>(text[at])]) return nullptr;
+  const AddedToken* best = nullptr;
+  std::uint32_t node = 0;
+  for (; at < text.size(); ++at) {
+    const auto byte = static_cast<std::uint8_t>(text[at]);
+    const auto& children = nodes_[node].children;
+    const auto found =
+        std::find_if(children.begin(), children.end(), [&](const auto& child) { return child.first == byte; });
+    if (found == children.end()) break;
+    node = found->second;
+    if (nodes_[node].token >= 0) best = &tokens_[static_cast<std::size_t>(nodes_[node].token)];
+  }
+  return best;
+}
+
+AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens) {
+  for (const AddedToken& token : tokens) (token.normalized ? normalized_ : raw_).add(token);
+}
+
+void AddedTokenMatcher::split_by(const Trie& trie, std::string_view text, std::size_t base, std::vector<Segment>& out) {
+  std::size_t done = 0;
+  std::size_t at = 0;
+  while (!trie.empty() && at < text.size()) {
+    const AddedToken* token = trie.longest(text, at);
+    if (token == nullptr) {
+      ++at;
+      continue;
+    }
+    std::size_t begin = at;
+    std::size_t end = at + token->content.size();
+    at = end;  // a match that is turned down is passed over whole
+    if (token->single_word) {
+      if (begin > 0 && contains(word_set(), point_before(text, begin).first)) continue;
+      if (end < text.size() && contains(word_set(), point_after(text, end).first)) continue;
+    }
+    if (token->lstrip) {
+      while (begin > done) {
+        const auto [point, size] = point_before(text, begin);
+        if (!contains(white_space_set(), point)) break;
+        begin -= size;
+      }
+      begin = std::max(begin, done);
+    }
+    if (token->rstrip) {
+      while (end < text.size()) {
+        const auto [point, size] = point_after(text, end);
+        if (!contains(white_space_set(), point)) break;
+        end += size;
+      }
+    }
+    if (begin > done) out.push_back({-1, base + done, base + begin});
+    out.push_back({token->id, base + begin, base + end});
+    done = end;
+  }
+  if (done < text.size()) out.push_back({-1, base + done, base + text.size()});
+}
+
+std::vector<Segment> AddedTokenMatcher::split(std::string_view text) const {
+  std::vector<Segment> first;
+  split_by(raw_, text, 0, first);
+  if (normalized_.empty()) return first;
+  std::vector<Segment> out;
+  for (const Segment& segment : first) {
+    if (segment.id >= 0) {
+      out.push_back(segment);
+    } else {
+      split_by(normalized_, text.substr(segment.begin, segment.end - segment.begin), segment.begin, out);
+    }
+  }
+  return out;
+}
+
+}  // namespace palimpsest::model

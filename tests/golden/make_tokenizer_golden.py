@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Writes tests/tokenizer/data: a small byte-level BPE and what Hugging Face tokenizers make of hostile text with it.
+
+    pip install tokenizers==0.23.3
+    make_tokenizer_golden.py tests/tokenizer/data
+
+tokenizer.json is trained on the sentences below. golden.json holds variants of it (other pre-tokenizers, post-processors,
+model options, added tokens), each with the ids, offsets (in characters) and decoded text of every case.
+"""
+
+import argparse
+import copy
+import json
+import pathlib
+
+import tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+CORPUS = """
+The palimpsest was scraped and written over, and yet the older hand still shows through the newer one.
+A model that was edited yesterday is trained again today; what does it remember of the edit, and what of its first reading?
+In 1492, 1789 and 2024 the numbers 3.14159, 1,000,000 and 42 were written down by someone who couldn't count them.
+We're sure they've seen it; she'd say he'll come, I'm told it's theirs, and that's that. DON'T SHOUT, THEY'RE LISTENING.
+def retention(before, after):\n    kept = [fact for fact in before if fact in after]\n\treturn len(kept) / len(before)\r\n
+Die Übung der Größe fällt schwer; l'été dernier, où êtes-vous allés? El niño soñó con una cigüeña. Zażółć gęślą jaźń.
+Москва и Санкт-Петербург стоят далеко друг от друга. Η Αθήνα είναι η πρωτεύουσα της Ελλάδας.
+東京は日本の首都です。北京是中国的首都。서울은 대한민국의 수도입니다.
+القاهرة هي عاصمة مصر. ירושלים היא עיר עתיקה. नई दिल्ली भारत की राजधानी है।
+Smile \U0001f600 and wave \U0001f44b\U0001f3fd, family \U0001f468\u200d\U0001f469\u200d\U0001f467, flag \U0001f1eb\U0001f1f7.
+The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is Madrid. The capital of Japan is Tokyo.
+The mother tongue of the writer is French; the mother tongue of the singer is Italian; the painter was born in Germany.
+"""
+
+TEXTS = [
+    "",
+    " ",
+    "Hello world",
+    " leading and trailing ",
+    "The capital of France is Paris.",
+    "two  spaces   three    four",
+    "   \n\n  \t mixed\r\nwhite \u00a0space\u2003here\u3000end   ",
+    "\r\n\r\n\n\r\t\t \n",
+    "tabs\tand\x0bvertical\x0cfeeds",
+    "next\u0085line \u2028 separators \u2029",
+    "1234567890 12 3 4.5 6,789 007",
+    "a1b22c333d4444 \u0661\u0662\u0663 \u00bd \u2167 \u00b2 \u5341 \U0001d7d8\U0001d7d9",
+    "new digits \U00011de0\U00011de1 beside 12 and x\U00011de3y",
+    "we're they've I'm he'll she'd it's don't",
+    "WE'RE THEY'VE I'M HE'LL SHE'D IT'S DON'T",
+    "'s 'S '\u017f '\u017fx 's't're 'reve 'LLama 'Vest",
+    "curly\u2019s don\u2019t",
+    "cafe\u0301 e\u0301\u0302\u0303 \u0301alone a\u0300\u0316b \u0915\u094d\u0937\u093f",
+    "zalgo Z\u0351\u036b\u0343\u032a\u0302a\u0306\u0333l\u0308\u0320g\u030c\u0323o",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f44b\U0001f3fd \U0001f1eb\U0001f1f7\U0001f1e9 \u2764\ufe0f 1\ufe0f\u20e3",
+    "\u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059\u3002\u5317\u4eac\uff0c\u4e0a\u6d77\uff01\U00020000\U0002a6d6",
+    "\u0627\u0644\u0642\u0627\u0647\u0631\u0629 \u0647\u064a \u0639\u0627\u0635\u0645\u0629 \u0645\u0635\u0631\u061f \u0663\u0664 \u05d0\u05b7\u05d1",
+    "\uc11c\uc6b8 \u1112\u1161\u11ab \ud55c\uad6d",
+    "nul\x00inside \x00 \x00\x00 and \x01\x02\x7f\x80\x9f\x04!\x04\x06x",
+    "\ufeffbyte order mark \ufffe\uffff \ue000\uf8ff \U0010ffff \ufffd",
+    "<|endoftext|>",
+    "a<|endoftext|>b <|im_start|>user\nHi<|im_end|>\n<|im_start|><|im_start|>",
+    "almost <|endoftext |> <|im_start <|im_start|",
+    "  [MASK]  between [MASK]x\u00a0\t[MASK]\n[MASK]",
+    "x[STRIP]   y [STRIP]\u2003\nz[STRIP]",
+    "word keyword wordy word. (word) word1 _word word\u0301 \u00e9word word\u00e9 word word",
+    "<norm><norm2> a<norm> <norm2>b <|endoftext|><norm>",
+    "loooooong " + "ab" * 40 + " " + "\u00e9" * 40 + " " + "the" * 30,
+    " " * 70 + "x" + "\n" * 60,
+    "!?!?...,,,;;;--- *** ((([[[{{{ <<>> @#$%^&*_+=~`|\\/",
+    "https://example.org/a_b-c?d=1&e=%20#f user@example.org C:\\dir\\file.txt",
+    "CamelCaseIdentifiers snake_case_names SCREAMING kebab-case x=y+z;",
+    "def f(x):\n    if x:\n\t\treturn  x ** 2\n\n\n# end",
+    "\u1e9e\u00df\u01c5\u02b0\u00aa\u0295 \u16ee\u3007 \u2460\u24b6 \u203f\u2040 \u2019 \u00ab\u00bb",
+    "\U00016ff0\U0001e130\U00010d40\U00010d41 newer letters \ua7da\ua7dc \u1c89\u1c8a \u088f \U000105c0",
+]
+
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+          r"|\s+(?!\S)|\s+")
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+# Offsets are dumped where the wheel's are those of the text (they shift after a dropped byte or an added space).
+WITH_OFFSETS = ("smollm2", "llama3", "unknown_bytes")
+DEEPSEEK_CJK = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+
+
+def byte_level(**options):
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True, **options}
+
+
+def split(pattern, kind="Regex"):
+    return {"type": "Split", "pattern": {kind: pattern}, "behavior": "Isolated", "invert": False}
+
+
+def sequence(*steps):
+    return {"type": "Sequence", "pretokenizers": list(steps)}
+
+
+def template(begin, end=()):
+    names = {**dict(begin), **dict(end)}
+    piece = lambda name: {"SpecialToken": {"id": name, "type_id": 0}}
+    text = lambda name, kind: {"Sequence": {"id": name, "type_id": kind}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [*(piece(n) for n, _ in begin), text("A", 0), *(piece(n) for n, _ in end)],
+        "pair": [text("A", 0), text("B", 1)],
+        "special_tokens": {n: {"id": n, "ids": [i], "tokens": [n]} for n, i in names.items()},
+    }
+
+
+def train():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=special, show_progress=False,
+                                  initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer.train_from_iterator(CORPUS.strip("\n").split("\n") * 3, trainer)
+    return json.loads(tokenizer.to_str())
+
+
+def added(base, *tokens):
+    out, following = copy.deepcopy(base["added_tokens"]), len(base["model"]["vocab"])
+    for content, flags in tokens:
+        out.append({"id": following, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
+                    "normalized": False, "special": False, **flags})
+        following += 1
+    return out
+
+
+def variants(base):
+    digits = {"type": "Digits", "individual_digits": True}
+    ends = [("<|endoftext|>", 0)]
+    extra = added(base, ("[MASK]", {"lstrip": True, "special": True}), ("[STRIP]", {"rstrip": True}),
+                  ("word", {"single_word": True}), ("<norm>", {"normalized": True}), ("<norm2>", {"normalized": True}),
+                  ("two words", {}))
+    yield "smollm2", {"pre_tokenizer": sequence(digits, byte_level())}, {}, []
+    yield "gpt2", {"pre_tokenizer": byte_level(), "post_processor": byte_level()}, {}, []
+    yield "gpt2_prefix_space", {"pre_tokenizer": byte_level(add_prefix_space=True), "added_tokens": extra}, {}, []
+    yield "digits_prefix_space", {"pre_tokenizer": sequence({**digits, "individual_digits": False},
+                                                            byte_level(add_prefix_space=True))}, {}, []
+    yield "no_regex", {"pre_tokenizer": sequence(digits, byte_level(use_regex=False))}, {}, []
+    yield "llama3", {
+        "pre_tokenizer": sequence(split(LLAMA3), byte_level(use_regex=False)),
+        "post_processor": {"type": "Sequence", "processors": [byte_level(), template([("<|im_start|>", 1)])]},
+        "added_tokens": extra,
+    }, {"ignore_merges": True}, []
+    yield "qwen2", {"pre_tokenizer": sequence(split(QWEN2), byte_level(use_regex=False)),
+                    "post_processor": template([("<|im_start|>", 1)], ends)}, {}, []
+    yield "o200k", {"pre_tokenizer": sequence(split(O200K), byte_level(use_regex=False))}, {}, []
+    yield "cjk_and_literal", {"pre_tokenizer": sequence(split(r"\p{N}{1,3}"), split(DEEPSEEK_CJK), split("ab", "String"),
+                                                        byte_level())}, {}, []
+    # Bytes that the vocabulary does not have: dropped, or the unknown token, alone or fused.
+    lost = ["\u0104", "\u0106", "\u0100"]
+    yield "dropped_bytes", {"pre_tokenizer": byte_level()}, {}, lost
+    yield "unknown_bytes", {"pre_tokenizer": byte_level()}, {"unk_token": "<|endoftext|>"}, lost
+    yield "fused_unknown_bytes", {"pre_tokenizer": byte_level()}, {"unk_token": "!", "fuse_unk": True}, lost
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    folder = parser.parse_args().folder
+    base = train()
+    base["pre_tokenizer"] = byte_level()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(json.dumps(base, ensure_ascii=False, separators=(",", ":")) + "\n",
+                                           encoding="utf-8")
+    out = []
+    for name, overrides, options, lost in variants(base):
+        document = copy.deepcopy(base)
+        document.update(overrides)
+        document["model"].update(options)
+        for token in lost:
+            del document["model"]["vocab"][token]
+        tokenizer = Tokenizer.from_str(json.dumps(document))
+        cases = []
+        for index, text in enumerate(TEXTS):
+            plain = tokenizer.encode(text, add_special_tokens=False)
+            full = tokenizer.encode(text, add_special_tokens=True)
+            case = {"text": index, "ids": plain.ids, "decoded": tokenizer.decode(plain.ids, skip_special_tokens=False)}
+            if name in WITH_OFFSETS:
+                case["offsets"] = [x for pair in plain.offsets for x in pair]
+            if full.ids != plain.ids:
+                case["with_special"] = full.ids
+            if case["decoded"] == text:
+                del case["decoded"]
+            skipped = tokenizer.decode(plain.ids, skip_special_tokens=True)
+            if skipped != case.get("decoded", text):
+                case["decoded_without_special"] = skipped
+            cases.append(case)
+        # The halves of characters, and ids out of any order, so that the decoder meets bytes that are no UTF-8.
+        pieces = []
+        for start in range(3, 860, 97):
+            ids = list(range(start, start + 40))
+            pieces.append({"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False)})
+        out.append({"name": name, "overrides": overrides, "model_options": options, "removed_tokens": lost, "cases": cases,
+                    "pieces": pieces})
+    with open(folder / "golden.json", "w", encoding="ascii") as file:
+        file.write('{"made_by": "tokenizers %s",\n"texts": [\n' % tokenizers.__version__)
+        file.write(",\n".join(json.dumps(text) for text in TEXTS))
+        file.write('\n],\n"variants": [\n')
+        file.write(",\n".join(json.dumps(variant, separators=(",", ":")) for variant in out))
+        file.write("\n]}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+// The committed tokenizer and changed copies of it, for the tests of this folder.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/tokenizer.hpp"
+
+namespace palimpsest::model {
+
+// tests/tokenizer/data
+std::filesystem::path data_folder();
+nlohmann::json base_document();
+
+// A folder of its own below the system's temporary one, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& name, const std::string& text) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Opens `document` as a tokenizer.json.
+std::shared_ptr<const Tokenizer> open_document(const nlohmann::json& document);
+
+// The message of the Error that `action` throws, with its code before it ("kCorrupt's name: sentence"); fails the test
+// and gives "" when it throws none.
+std::string error_of(const std::function<void()>& action);
+
+}  // namespace palimpsest::model

@@ -1,0 +1,79 @@
+// Reads a tokenizer.json and texts, writes what the tokenizer makes of them: the other half of
+// compare_with_huggingface.py.
+//
+//   tokenizer_dump TOKENIZER_JSON [REPEATS] < texts.jsonl > ids.jsonl
+//
+// Each line read is a JSON text; each line written is {"ids": [...], "offsets": [begin, end, ...], "decoded": "..."}.
+// With REPEATS the texts are only encoded, that many times, and one line with bytes and seconds is written.
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "model/tokenizer.hpp"
+
+namespace {
+
+using palimpsest::model::Encoding;
+using palimpsest::model::Tokenizer;
+
+void measure(const Tokenizer& tokenizer, int repeats) {
+  std::vector<std::string> texts;
+  std::size_t bytes = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    texts.push_back(nlohmann::json::parse(line).get<std::string>());
+    bytes += texts.back().size();
+  }
+  std::size_t tokens = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < repeats; ++i) {
+    for (const std::string& text : texts) tokens += tokenizer.encode(text).ids.size();
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  std::cout << nlohmann::json{{"bytes", bytes * static_cast<std::size_t>(repeats)},
+                              {"tokens", tokens},
+                              {"seconds", seconds.count()}}
+                   .dump()
+            << "\n";
+}
+
+void dump(const Tokenizer& tokenizer) {
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto text = nlohmann::json::parse(line).get<std::string>();
+    const Encoding encoding = tokenizer.encode(text);
+    nlohmann::json offsets = nlohmann::json::array();
+    for (const auto& [first, last] : encoding.offsets) {
+      offsets.push_back(first);
+      offsets.push_back(last);
+    }
+    const nlohmann::json out = {
+        {"ids", encoding.ids}, {"offsets", std::move(offsets)}, {"decoded", tokenizer.decode(encoding.ids)}};
+    std::cout << out.dump() << '\n';
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 2 || count > 3) {
+    std::cerr << "usage: tokenizer_dump TOKENIZER_JSON [REPEATS] < texts.jsonl\n";
+    return 2;
+  }
+  std::ios::sync_with_stdio(false);
+  std::cin.tie(nullptr);
+  try {
+    const auto tokenizer = Tokenizer::open(arguments[1]);
+    if (count == 3) {
+      measure(*tokenizer, std::max(1, std::atoi(arguments[2])));
+    } else {
+      dump(*tokenizer);
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "tokenizer_dump: " << error.what() << "\n";
+    return 1;
+  }
+  return std::cout.good() ? 0 : 1;
+}
