@@ -1,0 +1,95 @@
+#include "results/names.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "base/error.hpp"
+
+namespace palimpsest::results {
+namespace {
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// The length of the valid UTF-8 sequence that starts at `at`, or 0 (overlong forms, surrogates and values above
+// U+10FFFF are not valid).
+std::size_t sequence_length(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() - at < length) return 0;
+  std::uint32_t code = first & (0xFFu >> (length + 1));
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+    code = (code << 6) | (byte(i) & 0x3Fu);
+  }
+  constexpr std::array<std::uint32_t, 5> kLeast{0, 0, 0x80, 0x800, 0x10000};
+  return code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : length;
+}
+
+}  // namespace
+
+void check_path(std::string_view path) {
+  const auto refuse = [&](std::string_view why) {
+    fail(ErrorCode::kInvalidArgument, "\"", path, "\" cannot be a path in a results file: ", why);
+  };
+  if (path.empty() || path.front() != '/') refuse("a path starts with \"/\"");
+  const auto parts = parts_of(path);
+  if (parts.size() > kMaxDepth) refuse(cat("it has ", parts.size(), " parts, at most ", kMaxDepth, " are possible"));
+  for (const std::string& part : parts) {
+    if (part.empty()) refuse("it has an empty part");
+    if (part == "." || part == "..") refuse("\".\" and \"..\" are not names");
+    if (!std::all_of(part.begin(), part.end(),
+                     [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '-'; })) {
+      refuse("its parts hold letters, digits, \"_\", \"-\" and \".\" only");
+    }
+  }
+}
+
+std::vector<std::string> parts_of(std::string_view path) {
+  std::vector<std::string> parts;
+  if (path.size() <= 1) return parts;
+  std::size_t begin = 1;
+  for (std::size_t end = 0; end != path.npos; begin = end + 1) {
+    end = path.find('/', begin);
+    parts.emplace_back(path.substr(begin, end == path.npos ? end : end - begin));
+  }
+  return parts;
+}
+
+std::string parent_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 || slash == path.npos ? "/" : std::string(path.substr(0, slash));
+}
+
+std::string join(std::string_view path, std::string_view name) {
+  return path == "/" ? cat("/", name) : cat(path, "/", name);
+}
+
+void check_identifier(std::string_view name, std::string_view where) {
+  const bool valid = !name.empty() && is_letter(name.front()) &&
+                     std::all_of(name.begin(), name.end(), [](char c) { return is_letter(c) || is_digit(c); });
+  if (!valid) {
+    fail(ErrorCode::kInvalidArgument, where, " is named \"", name,
+         "\"; expected letters, digits and \"_\", not starting with a digit");
+  }
+}
+
+void check_text(std::string_view text, std::string_view where) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = sequence_length(text, at);
+    if (length == 0) fail(ErrorCode::kInvalidArgument, where, " is not UTF-8 at byte ", at);
+    if (text[at] == '\0') fail(ErrorCode::kInvalidArgument, where, " holds a NUL character at byte ", at);
+    at += length;
+  }
+}
+
+bool is_reserved_attribute(std::string_view name) {
+  constexpr std::array<std::string_view, 7> kReserved{
+      "CLASS", "NAME", "DIMENSION_LIST", "DIMENSION_LABELS", "REFERENCE_LIST", "_FillValue", "_Netcdf4Dimid"};
+  return std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end();
+}
+
+}  // namespace palimpsest::results
