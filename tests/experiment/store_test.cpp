@@ -279,7 +279,7 @@ TEST_F(StoreTest, KilledAtAnyMomentAWriterLeavesNoHalfEntry) {
     });
     EXPECT_EQ(warnings, "");
   }
-  EXPECT_GT(found, 20u) << "the writers were killed before they wrote";
+  EXPECT_GT(found, 5u) << "the writers were killed before they wrote";
 }
 
 }  // namespace
