@@ -64,6 +64,8 @@ function(palimpsest_add_plugin target)
   target_include_directories(${target} PRIVATE
     "${PROJECT_SOURCE_DIR}/framework/abi" "${PROJECT_SOURCE_DIR}/framework/sdk" "${PROJECT_SOURCE_DIR}/framework")
   if(arg_TIER STREQUAL "locked")
+    # One language per target: a precompiled C++ header cannot serve a C unit.
+    set_source_files_properties("${CMAKE_CURRENT_BINARY_DIR}/${target}_note.c" PROPERTIES LANGUAGE CXX)
     palimpsest_use_torch(${target})
   endif()
 endfunction()

@@ -13,13 +13,22 @@ extern "C" {
 #define PALIMPSEST_EDITOR_NEEDS_1 "editor.needs/1"
 #define PALIMPSEST_EDITOR_STATE_1 "editor.state/1"
 
-/* One thing to teach. */
+/* Where a request's prompt comes from, and how it is to be used. */
+typedef int32_t palimpsest_prompt_origin;
+enum {
+  PALIMPSEST_PROMPT_OWN = 0,        /* the fact's own */
+  PALIMPSEST_PROMPT_AUGMENTED = 1,  /* an augmenter's; the editor uses it as its method prefers */
+  PALIMPSEST_PROMPT_AS_REQUEST = 2, /* an augmenter's, to be one more key-value pair */
+  PALIMPSEST_PROMPT_AS_CONTEXT = 3  /* an augmenter's, to be one more context of the fact's own key and value */
+};
+
+/* One thing to teach. The requests of a fact stand together, its own prompt first. */
 typedef struct palimpsest_edit_request {
   const palimpsest_fact* fact; /* read through fact/1 */
   palimpsest_text prompt;      /* template with one {} where the subject stands */
   palimpsest_text subject;
   palimpsest_text target; /* the answer to be given, without leading space */
-  int32_t augmented;      /* 0: the fact's own prompt; 1: added by an augmenter (follows its fact's own request) */
+  palimpsest_prompt_origin origin;
   int32_t reserved;
 } palimpsest_edit_request;
 

@@ -12,7 +12,7 @@ extern "C" {
 
 typedef struct palimpsest_probe {
   palimpsest_text kind;   /* "paraphrase", "neighbourhood", "portability", "locality", or a user's own */
-  palimpsest_text prompt; /* template; a probe about another subject has no {} */
+  palimpsest_text prompt; /* as the model reads it, the subject written out */
   palimpsest_text target; /* the expected answer; "" where it is the fact's own */
 } palimpsest_probe;
 

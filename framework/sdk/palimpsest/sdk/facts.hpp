@@ -21,7 +21,7 @@ inline std::string fill(std::string_view template_text, std::string_view subject
 
 struct Probe {
   std::string kind;
-  std::string prompt;  // a template where it holds {}
+  std::string prompt;  // as the model reads it, the subject written out
   std::string target;  // "" where it is the fact's own
 };
 

@@ -91,7 +91,7 @@ struct EditRequest {
   std::string_view prompt;  // template
   std::string_view subject;
   std::string_view target;
-  bool augmented;
+  palimpsest_prompt_origin origin;
 };
 
 // The open transaction.
@@ -141,7 +141,7 @@ class Editor : public Plugin {
         std::vector<EditRequest> list;
         for (size_t i = 0; i < count; ++i) {
           const auto& r = requests[i];
-          list.push_back({Fact(host, r.fact), view(r.prompt), view(r.subject), view(r.target), r.augmented != 0});
+          list.push_back({Fact(host, r.fact), view(r.prompt), view(r.subject), view(r.target), r.origin});
         }
         detail::as<Editor>(instance).apply(Model(host, model), list, Updates(host, sink));
       });

@@ -1,0 +1,36 @@
+// Prompts of an edit as token rows with the place where the subject's last token stands, and the context templates that
+// stand before them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "palimpsest/sdk/host.hpp"
+#include "palimpsest/sdk/model.hpp"
+#include "palimpsest/sdk/params.hpp"
+
+namespace palimpsest::editing {
+
+// A row of tokens and the position of its lookup token: the subject's last one, where key and value are taken.
+struct LookupRow {
+  std::vector<std::int64_t> ids;
+  std::int64_t lookup = 0;
+};
+
+// `prompt` is a template with one {}; BOS stands first where the tokenizer adds it.
+LookupRow lookup_row(const sdk::Host& host, std::string_view prompt, std::string_view subject);
+
+// `prompt` inside a context: "{}" stands for the prompt itself, "Some text. {}" puts text before it.
+std::string in_context(std::string_view context, std::string_view prompt);
+
+// The contexts of an edit: always the bare "{}" first, then `given`, or, when none is given, texts that the base model
+// samples
+// (`length_params`: pairs of length in tokens and number of texts), each followed by ". {}". The same seed gives the
+// same texts, whatever was edited before. Throws sdk::Error for a context without exactly one {}, or an odd list of
+// lengths.
+std::vector<std::string> context_templates(const sdk::Model& model, const sdk::List<sdk::Text>& given,
+                                           const sdk::List<std::int64_t>& length_params);
+
+}  // namespace palimpsest::editing

@@ -1,0 +1,32 @@
+// C = E[k k^T] of the inputs of one layer's down-projection, over a corpus, of the base model; and solves with it.
+//
+// Symmetric positive definite when enough keys went in. The Cholesky factor is made at the first solve and kept.
+// Immutable but for that; not thread-safe.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace palimpsest::model {
+
+class SecondMoment {
+ public:
+  // `sum` [mlp, mlp] float64 of k k^T over `count` keys. Throws kInvalidArgument (shape, count), kNumeric (not finite).
+  SecondMoment(at::Tensor sum, std::int64_t count, std::int64_t layer);
+
+  const at::Tensor& matrix() const { return mean_; }  // [mlp, mlp] float64, the mean
+  std::int64_t count() const { return count_; }
+
+  // X with (scale * C) X = rhs, float64; rhs [mlp] or [mlp, n]. Throws kInvalidArgument for another shape, kNumeric
+  // when C is not positive definite, saying how many keys there were and how many would do.
+  at::Tensor solve(double scale, const at::Tensor& rhs) const;
+
+ private:
+  at::Tensor mean_;
+  std::int64_t count_;
+  std::int64_t layer_;
+  mutable at::Tensor factor_;  // lower triangular
+};
+
+}  // namespace palimpsest::model

@@ -1,0 +1,3 @@
+#include "rome.hpp"
+
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<palimpsest::rome::Rome>)
