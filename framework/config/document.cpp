@@ -117,6 +117,8 @@ void merge(Table& base, const Table& overlay) {
       continue;
     }
     merge(below->value.as<Table>(), table);
+    // A table of the command line has no place of its own to point to.
+    if (entry.value.position.line == 0) continue;
     below->value.position = entry.value.position;
     below->key_position = entry.key_position;
   }

@@ -113,7 +113,7 @@ class Maker {
     for (const Entry& entry : root_.entries) {
       if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
         std::string all;
-        for (const auto& name : names) all += (all.empty() ? "" : ", ") + name;
+        for (const auto& name : names) all += cat(all.empty() ? "" : ", ", name);
         const std::string near = did_you_mean(entry.key, names);
         check_.add(entry.key_position, join_key({entry.key}),
                    cat("found an unknown ", entry.value.is<Table>() ? "table" : "key", ", expected a known one",

@@ -148,7 +148,7 @@ TableSpec facts() {
       "Which facts are edited and which are the intrinsic control. From the rows considered, the known ones form one "
       "pool; "
       "a lot, stratified by relation, gives each drawn fact its role. No subject is in both roles.",
-      {Key("file", Type::path, "The facts.").required(),
+      {Key("file", Type::path, "The facts, in the schema that `format` names.").required(),
        choice("format", {"palimpsest", "retention", "counterfact", "zsre"},
               "Schema of the file: this project's JSON lines, the retention paper's, CounterFact's, or MEND's zsRE."),
        Key("zsre_target", Type::string,

@@ -116,7 +116,7 @@ std::string escaped(const std::string& text) {
 std::string default_text(const KeySpec& spec) {
   if (spec.required) return "*required*";
   if (!spec.default_value) return "not set";
-  return "`" + inline_toml(*spec.default_value) + "`";
+  return cat("`", inline_toml(*spec.default_value), "`");
 }
 
 void write_keys(std::string& out, const std::vector<KeySpec>& keys) {
@@ -124,7 +124,7 @@ void write_keys(std::string& out, const std::vector<KeySpec>& keys) {
   for (const KeySpec& spec : keys) {
     const std::string range = allowed(spec);
     out += cat("| `", spec.name, "` | ", name_of(spec.type), " | ", default_text(spec), " | ",
-               spec.choices.empty() ? range : "`" + range + "`", " | ", spec.unit, " | ", escaped(spec.doc),
+               spec.choices.empty() ? range : cat("`", range, "`"), " | ", spec.unit, " | ", escaped(spec.doc),
                spec.per_experiment ? " One for all cells." : "", " |\n");
   }
 }

@@ -33,7 +33,7 @@ std::string range_text(const KeySpec& spec) {
 
 std::string choices_text(const KeySpec& spec) {
   std::string out;
-  for (const auto& choice : spec.choices) out += (out.empty() ? "\"" : ", \"") + choice + "\"";
+  for (const auto& choice : spec.choices) out += cat(out.empty() ? "\"" : ", \"", choice + "\"");
   return out;
 }
 
@@ -119,7 +119,7 @@ void check_path(const Value& value, const std::string& key, const KeySpec& spec,
   fs::path found = find_path(given, value.position, check.locations, spec.below_home, &tried);
   if (found.empty() && check.files) {
     std::string places;
-    for (const auto& place : tried) places += (places.empty() ? "" : ", ") + place.string();
+    for (const auto& place : tried) places += cat(places.empty() ? "" : ", ", place.string());
     const bool prepared = given.starts_with(kHome) || !spec.below_home.empty();
     check.add(value.position, key,
               cat("found ", describe(value), ", expected the path of an existing file or folder; looked for ", places,
@@ -136,7 +136,7 @@ std::vector<std::string> names_of(const std::vector<KeySpec>& keys) {
 
 std::string listed(const std::vector<std::string>& names) {
   std::string out;
-  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  for (const auto& name : names) out += cat(out.empty() ? "" : ", ", name);
   return out.empty() ? "none at all" : out;
 }
 
@@ -190,7 +190,7 @@ void sort_problems(std::vector<Problem>& problems) {
 std::string text_of(const std::vector<Problem>& problems) {
   std::string out;
   for (std::size_t i = 0; i < std::min(problems.size(), kShownProblems); ++i) {
-    out += (out.empty() ? "" : "\n") + problems[i].text();
+    out += cat(out.empty() ? "" : "\n", problems[i].text());
   }
   if (problems.size() > kShownProblems) out += cat("\nand ", problems.size() - kShownProblems, " problems more");
   return out;
@@ -205,13 +205,13 @@ std::string allowed(const KeySpec& spec) {
 std::string expected(const KeySpec& spec) {
   switch (spec.type) {
     case Type::boolean: return "true or false";
-    case Type::integer: return "an integer" + range_text(spec);
-    case Type::number: return "a number" + range_text(spec);
-    case Type::string: return spec.choices.empty() ? "a string" : "one of " + choices_text(spec);
+    case Type::integer: return cat("an integer", range_text(spec));
+    case Type::number: return cat("a number", range_text(spec));
+    case Type::string: return spec.choices.empty() ? "a string" : cat("one of ", choices_text(spec));
     case Type::path: return "the path of a file or folder";
-    case Type::integer_list: return "a list of integers" + range_text(spec);
-    case Type::number_list: return "a list of numbers" + range_text(spec);
-    case Type::string_list: return spec.choices.empty() ? "a list of strings" : "a list of " + choices_text(spec);
+    case Type::integer_list: return cat("a list of integers", range_text(spec));
+    case Type::number_list: return cat("a list of numbers", range_text(spec));
+    case Type::string_list: return spec.choices.empty() ? "a list of strings" : cat("a list of ", choices_text(spec));
     case Type::any: return "a value";
   }
   return "a value";

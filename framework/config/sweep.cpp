@@ -53,7 +53,7 @@ std::string value_text(const Value& value, bool id_is_enough) {
     std::string out = id && id->value.is<std::string>() ? id->value.as<std::string>() : "";
     for (const Entry& entry : value.as<Table>().entries) {
       if (entry.key == "id") continue;
-      out += (out.empty() ? "" : "+") + entry.key + "=" + value_text(entry.value, false);
+      out += cat(out.empty() ? "" : "+", entry.key + "=" + value_text(entry.value, false));
     }
     return out;
   }
@@ -89,11 +89,14 @@ class Expander {
         base_(document.root) {}
 
   Expansion expand() {
-    const Entry* sweep = base_.find("sweep");
-    if (sweep) read_sweep(*sweep);
+    Position sweep_position{document_.source, 1, 1};
+    if (const Entry* sweep = base_.find("sweep")) {
+      sweep_position = sweep->value.position;
+      read_sweep(*sweep);
+    }
     base_.erase("sweep");
     name_axes();
-    std::size_t points = count_points(sweep);
+    std::size_t points = count_points(sweep_position);
     // With a sweep that cannot be expanded, its first point still shows what is wrong with the rest.
     if (!out_.problems.empty()) points = 1;
     for (std::size_t point = 0; point < points && out_.problems.size() < kEnoughProblems; ++point) add_point(point);
@@ -195,7 +198,7 @@ class Expander {
     }
     if (parts.size() == 1 && parts[0] == "plugin_path") return true;  // refuse_fixed names the reason
     std::string all;
-    for (const auto& name : names) all += (all.empty() ? "" : ", ") + name;
+    for (const auto& name : names) all += cat(all.empty() ? "" : ", ", name);
     const bool in_table = names.front().find('.') != std::string::npos;
     std::string near = did_you_mean(in_table ? join_key(parts) : parts[0], names);
     add(position, key, cat("found an unknown key, expected a key of the experiment", near.empty() ? ": " + all : near));
@@ -297,7 +300,7 @@ class Expander {
     }
   }
 
-  std::size_t count_points(const Entry* sweep) {
+  std::size_t count_points(const Position& sweep_position) {
     std::int64_t replicates = 1;
     if (const Entry* table = base_.find("experiment"); table && table->value.is<Table>()) {
       const Entry* entry = table->value.as<Table>().find("replicates");
@@ -315,8 +318,7 @@ class Expander {
     }
     if (replicates > 1) product += cat(product.empty() ? "" : " x ", replicates, " replicates");
     if (points > kMaxCells / static_cast<std::size_t>(replicates)) {
-      add(sweep ? sweep->value.position : Position{document_.source, 1, 1}, "sweep",
-          cat("found ", product, " cells, expected at most ", kMaxCells));
+      add(sweep_position, "sweep", cat("found ", product, " cells, expected at most ", kMaxCells));
     }
     return points;
   }
@@ -335,7 +337,7 @@ class Expander {
       combine(overlay, chosen[i]->overlay);
       cell.coordinates.emplace_back(axes_[i].key, chosen[i]->text);
       if (!axes_[i].short_name.empty())
-        name += (name.empty() ? "" : ",") + axes_[i].short_name + "=" + chosen[i]->label;
+        name += cat(name.empty() ? "" : ",", axes_[i].short_name + "=" + chosen[i]->label);
     }
     if (!axes_.empty() && axes_.back().short_name.empty())
       name = chosen.back()->label + (name.empty() ? "" : ",") + name;

@@ -79,11 +79,11 @@ void write_table(std::string& out, const Table& table, const std::string& prefix
   for (const Entry* entry : entries) {
     const std::string name = prefix.empty() ? key_text(entry->key) : prefix + "." + key_text(entry->key);
     if (entry->value.is<Table>()) {
-      out += (out.empty() ? "[" : "\n[") + name + "]\n";
+      out += cat(out.empty() ? "[" : "\n[", name + "]\n");
       write_table(out, entry->value.as<Table>(), name);
     } else if (is_list_of_tables(entry->value)) {
       for (const Value& item : entry->value.as<Array>()) {
-        out += (out.empty() ? "[[" : "\n[[") + name + "]]\n";
+        out += cat(out.empty() ? "[[" : "\n[[", name + "]]\n");
         write_table(out, item.as<Table>(), name);
       }
     }
@@ -152,11 +152,11 @@ bool same(const Value& a, const Value& b) {
 std::string describe(const Value& value) {
   if (value.is<bool>()) return value.as<bool>() ? "the boolean true" : "the boolean false";
   if (value.is<std::int64_t>()) return cat("the integer ", value.as<std::int64_t>());
-  if (value.is<double>()) return "the number " + number_text(value.as<double>());
+  if (value.is<double>()) return cat("the number ", number_text(value.as<double>()));
   if (value.is<Array>()) return "a list";
   if (value.is<Table>()) return "a table";
   const auto& text = value.as<std::string>();
-  if (text.size() <= kShownBytes) return "the string " + quote_toml(text);
+  if (text.size() <= kShownBytes) return cat("the string ", quote_toml(text));
   std::size_t end = kShownBytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return cat("the string ", quote_toml(std::string_view(text).substr(0, end)), "... (", text.size(), " bytes)");
@@ -169,13 +169,13 @@ std::string inline_toml(const Value& value) {
   if (value.is<std::string>()) return quote_toml(value.as<std::string>());
   std::string out;
   if (value.is<Array>()) {
-    for (const Value& item : value.as<Array>()) out += (out.empty() ? "" : ", ") + inline_toml(item);
-    return "[" + out + "]";
+    for (const Value& item : value.as<Array>()) out += cat(out.empty() ? "" : ", ", inline_toml(item));
+    return cat("[", out, "]");
   }
   for (const Entry* entry : sorted(value.as<Table>())) {
-    out += (out.empty() ? "" : ", ") + key_text(entry->key) + " = " + inline_toml(entry->value);
+    out += cat(out.empty() ? "" : ", ", key_text(entry->key) + " = " + inline_toml(entry->value));
   }
-  return "{" + out + "}";
+  return cat("{", out, "}");
 }
 
 std::string canonical_toml(const Table& table) {
@@ -221,7 +221,7 @@ std::vector<std::string> split_key(std::string_view dotted) {
 
 std::string join_key(const std::vector<std::string>& parts) {
   std::string out;
-  for (const auto& part : parts) out += (out.empty() ? "" : ".") + key_text(part);
+  for (const auto& part : parts) out += cat(out.empty() ? "" : ".", key_text(part));
   return out;
 }
 

@@ -158,7 +158,7 @@ TEST(Sweep, WrongAlternativesAreReportedWhereTheyStand) {
   Study study;
   EXPECT_EQ(study.problems(
                 minimal("[sweep]\n\"training.learning_rate\" = [1e-4, \"x\"]\n\"training.max_steps\" = [1, 2, -3]\n")),
-            "a.toml:15:36: training.learning_rate: found the string \"x\", expected a number above 0\n"
+            "a.toml:15:35: training.learning_rate: found the string \"x\", expected a number above 0\n"
             "a.toml:16:31: training.max_steps: found the integer -3, expected an integer from 0");
 }
 
