@@ -67,7 +67,7 @@ def plain(text):
     return "".join(char for char in unicodedata.normalize("NFKD", text.lower()) if char.isalnum())
 
 
-# Facts from packages: {relation: [(subject, target, aliases)]} -----------------------------------------------------------------
+# Facts from packages: {relation: [(subject, target, other names of the target)]} -----------------------------------------------------------------
 
 
 def country_facts():
@@ -210,18 +210,31 @@ def slug(text):
     return "-".join(words.split())
 
 
+def subject_names(subject, table):
+    """Other names of the subject, for the filter that keeps training text free of the facts. An article is part of the name in
+    a sentence only, so the name without it is listed too."""
+    names = [subject.removeprefix("the ")] if subject.startswith("the ") else []
+    return list(dict.fromkeys(names + table.get(subject, [])))
+
+
 def build(relations, package_facts):
-    rows = []
+    rows, subject_table, used = [], relations["subject_aliases"], set()
     for relation, table in relations.items():
+        if relation == "subject_aliases":
+            continue
         facts = package_facts[relation] if "source" in table else parse_facts(relation, table["facts"])
         facts = check_relation(relation, table, facts)
         for index, new in enumerate(choose_new_targets(relation, table, facts)):
-            subject, true, aliases = facts[index]
+            subject, true, _ = facts[index]
+            used.add(subject)
             probes = [{"kind": "paraphrase", "prompt": frame, "split": split}
                       for split in ("teach", "test") for frame in table[split]]
             probes += neighbours_of(relation, table, facts, index, new)
             rows.append({"id": f"{relation}/{slug(subject)}", "relation": relation, "subject": subject,
-                         "prompt": table["prompt"], "target_new": new, "target_true": true, "aliases": aliases, "probes": probes})
+                         "prompt": table["prompt"], "target_new": new, "target_true": true,
+                         "aliases": subject_names(subject, subject_table), "probes": probes})
+    if unknown := sorted(set(subject_table) - used):
+        raise WorldError(f"[subject_aliases] names subjects that no relation has: {', '.join(unknown)}")
     rows.sort(key=lambda row: rank("file order", row["id"]))
     return rows
 
