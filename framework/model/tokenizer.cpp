@@ -1,7 +1,6 @@
 #include "model/tokenizer.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.hpp"
 #include "base/files.hpp"

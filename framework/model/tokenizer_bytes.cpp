@@ -53,7 +53,7 @@ Step next_point(std::string_view text, std::size_t at) {
 // The alphabet: printable bytes of Latin-1 stand for themselves, the others take U+0100, U+0101, ... in their order.
 struct Alphabet {
   std::array<std::string, 256> characters;
-  std::array<int, 0x144> bytes;  // by code point; -1: not in the alphabet
+  std::array<int, 0x144> bytes{};  // by code point; -1: not in the alphabet
 
   Alphabet() {
     bytes.fill(-1);

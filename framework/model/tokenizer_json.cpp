@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -177,7 +178,8 @@ BpeDescription read_bpe(const Node& node) {
 std::vector<AddedToken> read_added(const Node& node, const BpeDescription& bpe) {
   std::vector<AddedToken> out;
   if (node.is_null()) return out;
-  std::map<std::string_view, std::int32_t> vocabulary;
+  std::unordered_map<std::string_view, std::int32_t> vocabulary;
+  vocabulary.reserve(bpe.vocabulary.size());
   for (const auto& [text, id] : bpe.vocabulary) vocabulary.emplace(text, id);
   std::set<std::string> seen;
   // A token that is not in the vocabulary gets the next free number, as Hugging Face tokenizers number them.

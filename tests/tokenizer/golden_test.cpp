@@ -1,7 +1,6 @@
 // Ids, offsets and decoded text against Hugging Face tokenizers (tests/golden/make_tokenizer_golden.py).
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <set>
 
 #include "base/files.hpp"
