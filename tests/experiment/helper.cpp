@@ -86,6 +86,7 @@ int work(const fs::path& folder, const std::string& id, const std::string& behav
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_CORE, &none);
     std::cerr << "about to touch address 0" << std::endl;
+    ::signal(SIGSEGV, SIG_DFL);  // a sanitizer has its own handler
     ::raise(SIGSEGV);
   }
   if (behaviour == "loop") {
