@@ -1,0 +1,200 @@
+#include "model/checkpoint.hpp"
+
+#include <ATen/ATen.h>
+
+#include <array>
+#include <cstring>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/hash.hpp"
+#include "model/architectures/registry.hpp"
+#include "model/safetensors.hpp"
+#include "model/tokenizer.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+// What ATen's own allocator aligns to.
+constexpr std::uintptr_t kAlignment = 64;
+
+// Files beside config.json and the weights that belong to a model, copied as they are.
+constexpr std::array kSideFiles = {"tokenizer.json",
+                                   "tokenizer_config.json",
+                                   "special_tokens_map.json",
+                                   "generation_config.json",
+                                   "chat_template.jinja",
+                                   "vocab.json",
+                                   "merges.txt",
+                                   "tokenizer.model",
+                                   "added_tokens.json"};
+
+at::ScalarType scalar_type_of(const TensorView& view, const std::filesystem::path& folder) {
+  switch (view.dtype) {
+    case DType::kFloat32: return at::kFloat;
+    case DType::kFloat16: return at::kHalf;
+    case DType::kBFloat16: return at::kBFloat16;
+    default:
+      fail(ErrorCode::kUnsupported, folder.string(), ": tensor ", view.name, " is stored as ", name_of(view.dtype),
+           "; weights are read from F32, F16 and BF16");
+  }
+}
+
+DType stored_dtype_of(const at::Tensor& tensor, std::string_view name) {
+  switch (tensor.scalar_type()) {
+    case at::kFloat: return DType::kFloat32;
+    case at::kHalf: return DType::kFloat16;
+    case at::kBFloat16: return DType::kBFloat16;
+    default:
+      fail(ErrorCode::kUnsupported, "parameter ", name, " has dtype ", at::toString(tensor.scalar_type()),
+           "; models are saved in float32, float16 or bfloat16");
+  }
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) { return cat(at::IntArrayRef(shape)); }
+
+// The stored tensor, in place if its bytes allow it. `keeper` keeps the mapping alive as long as the tensor.
+at::Tensor read_tensor(const TensorView& view, bool transposed, const OpenOptions& options,
+                       const std::shared_ptr<const Checkpoint>& keeper) {
+  const at::ScalarType stored = scalar_type_of(view, keeper->folder());
+  const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
+  at::Tensor tensor;
+  if (address % kAlignment == 0) {
+    tensor = at::from_blob(
+        const_cast<std::byte*>(view.bytes.data()), view.shape, [keeper](void*) {}, at::TensorOptions().dtype(stored));
+  } else {
+    tensor = at::empty(view.shape, at::TensorOptions().dtype(stored));
+    std::memcpy(tensor.mutable_data_ptr(), view.bytes.data(), view.bytes.size());
+  }
+  tensor = tensor.to(options.device, options.dtype);
+  return transposed ? tensor.t().contiguous() : tensor;
+}
+
+void check_finite(const at::Tensor& tensor, const std::string& name, const std::filesystem::path& folder) {
+  if (at::isfinite(tensor).all().item<bool>()) return;
+  const std::int64_t bad = at::isfinite(tensor).logical_not().sum().item<std::int64_t>();
+  fail(ErrorCode::kNumeric, folder.string(), ": tensor ", name, " holds ", bad, " values that are NaN or infinite");
+}
+
+bool is_buffer(const Architecture& architecture, std::string_view name) {
+  for (const std::string_view ending : architecture.buffers) {
+    if (name.ends_with(ending)) return true;
+  }
+  return false;
+}
+
+// The stored config with the dtype that the weights now have, whatever they were stored in before.
+std::string config_text(const Config& config, const at::Tensor& weight) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(config.json);
+  const std::string dtype = weight.scalar_type() == at::kFloat  ? "float32"
+                            : weight.scalar_type() == at::kHalf ? "float16"
+                                                                : "bfloat16";
+  if (json.contains("dtype")) json["dtype"] = dtype;
+  if (json.contains("torch_dtype") || !json.contains("dtype")) json["torch_dtype"] = dtype;
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+struct Model::Digest {
+  std::once_flag once;
+  std::string hex;
+  std::filesystem::path folder;
+  std::shared_ptr<const Checkpoint> weights;  // for its list of files
+};
+
+const std::string& Model::digest() const {
+  if (digest_state == nullptr) fail(ErrorCode::kInvalidArgument, "this model was not opened from a folder");
+  std::call_once(digest_state->once, [state = digest_state.get()] {
+    Sha256 hash;
+    for (const char* name : {"config.json", "tokenizer.json"}) {
+      const std::filesystem::path path = state->folder / name;
+      if (std::filesystem::exists(path)) hash.field(name).field(read_file(path));
+    }
+    for (const std::shared_ptr<const SafetensorsFile>& file : state->weights->files()) {
+      hash.field(file->path().filename().string()).field(sha256_file(file->path()));
+    }
+    state->hex = hash.hex();
+  });
+  return digest_state->hex;
+}
+
+Model open_model(const std::filesystem::path& folder, const OpenOptions& options) {
+  if (!std::filesystem::is_directory(folder)) {
+    fail(ErrorCode::kNotFound, folder.string(), ": expected a model folder with config.json and *.safetensors");
+  }
+  Model model;
+  model.folder = folder;
+  model.config = read_config(folder);
+  const Architecture& architecture = find_architecture(model.config.architecture, (folder / "config.json").string());
+  const std::shared_ptr<const Checkpoint> checkpoint = Checkpoint::open(folder);
+
+  std::vector<ParameterInfo> infos = parameter_infos(model.config);
+  std::vector<at::Tensor> tensors;
+  std::set<std::string, std::less<>> expected;
+  for (const ParameterInfo& info : infos) {
+    const StoredName stored = stored_name(architecture, info.name);
+    expected.insert(stored.name);
+    const TensorView* view = checkpoint->find(stored.name);
+    if (view == nullptr) {
+      std::vector<std::string> names;
+      for (const TensorView* other : checkpoint->tensors()) names.push_back(other->name);
+      fail(ErrorCode::kNotFound, folder.string(), ": the tensor ", stored.name, " (", info.name, ", shape ",
+           shape_text(info.shape), ") is missing", did_you_mean(stored.name, names));
+    }
+    std::vector<std::int64_t> shape = info.shape;
+    if (stored.transposed) std::swap(shape.front(), shape.back());
+    if (view->shape != shape) {
+      fail(ErrorCode::kInvalidArgument, folder.string(), ": tensor ", stored.name, " has shape ",
+           shape_text(view->shape), ", expected ", shape_text(shape), " from config.json");
+    }
+    tensors.push_back(read_tensor(*view, stored.transposed, options, checkpoint));
+    if (options.check_finite) check_finite(tensors.back(), stored.name, folder);
+  }
+  // A tied head may be stored all the same; it is embed.weight again.
+  if (model.config.tied_head) expected.insert(stored_name(architecture, "head.weight").name);
+  for (const TensorView* view : checkpoint->tensors()) {
+    if (expected.contains(view->name) || is_buffer(architecture, view->name)) continue;
+    fail(ErrorCode::kUnsupported, folder.string(), ": the tensor ", view->name, " of shape ", shape_text(view->shape),
+         " does not belong to a ", architecture.model_type, " model as config.json describes it",
+         did_you_mean(view->name, expected));
+  }
+  model.parameters = Parameters(std::move(infos), std::move(tensors));
+
+  if (std::filesystem::exists(folder / "tokenizer.json")) model.tokenizer = Tokenizer::open(folder / "tokenizer.json");
+  model.digest_state = std::make_shared<Model::Digest>();
+  model.digest_state->folder = folder;
+  model.digest_state->weights = checkpoint;
+  return model;
+}
+
+void save_model(const Model& model, const std::filesystem::path& folder) {
+  const Architecture& architecture = find_architecture(model.config.architecture, "the model's config");
+  std::vector<at::Tensor> tensors;  // keeps the bytes alive
+  std::vector<NamedTensor> named;
+  const std::vector<ParameterInfo>& infos = model.parameters.infos();
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    const StoredName stored = stored_name(architecture, infos[i].name);
+    at::Tensor tensor = model.parameters[i].detach().to(at::kCPU);
+    tensor = (stored.transposed ? tensor.t() : tensor).contiguous();
+    named.push_back({stored.name,
+                     stored_dtype_of(tensor, infos[i].name),
+                     tensor.sizes().vec(),
+                     {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+    tensors.push_back(std::move(tensor));
+  }
+  write_safetensors(folder / "model.safetensors", named, {{"format", "pt"}});
+  for (const char* name : kSideFiles) {
+    const std::filesystem::path from = model.folder / name;
+    if (model.folder.empty() || !std::filesystem::exists(from)) continue;
+    write_file_atomically(folder / name, read_file(from));
+  }
+  // A sharded checkpoint that stood here before must not be read in place of the new file.
+  std::filesystem::remove(folder / "model.safetensors.index.json");
+  write_file_atomically(folder / "config.json", config_text(model.config, model.parameters.at("embed.weight")));
+}
+
+}  // namespace palimpsest::model

@@ -1,0 +1,277 @@
+#include "model/head.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr std::int64_t kIgnored = -100;
+// Elements of the logits held at once (32 MiB of float32): enough rows for the product to run at full rate.
+constexpr std::int64_t kChunkElements = std::int64_t{1} << 23;
+
+// Products in the autocast dtype if autocast is on, sums and softmax in float32, or all in float64 for float64 inputs.
+struct Dtypes {
+  at::ScalarType product;
+  at::ScalarType sum;
+};
+
+Dtypes dtypes_of(const at::Tensor& x) {
+  const at::DeviceType device = x.device().type();
+  if (x.scalar_type() == at::kDouble) return {at::kDouble, at::kDouble};
+  if (at::autocast::is_autocast_enabled(device)) return {at::autocast::get_autocast_dtype(device), at::kFloat};
+  return {x.scalar_type(), at::kFloat};
+}
+
+// Takes the logits of a chunk of rows at a time into buffers that are made once.
+class ChunkedLogits {
+ public:
+  ChunkedLogits(std::vector<at::Tensor> inputs, std::vector<at::Tensor> weights, Dtypes dtypes)
+      : inputs_(std::move(inputs)), weights_(std::move(weights)), dtypes_(dtypes) {
+    rows_ = inputs_.front().size(0);
+    const std::int64_t vocabulary = weights_.front().size(0);
+    chunk_ = std::clamp<std::int64_t>(kChunkElements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
+    const at::TensorOptions options = inputs_.front().options();
+    product_ = at::empty({chunk_, vocabulary}, options.dtype(dtypes_.product));
+    if (dtypes_.product != dtypes_.sum) wide_ = at::empty({chunk_, vocabulary}, options.dtype(dtypes_.sum));
+  }
+
+  std::int64_t rows() const { return rows_; }
+  std::int64_t chunk() const { return chunk_; }
+
+  // Logits of rows [begin, begin + count), in the dtype of sums; valid until the next call, the caller may overwrite
+  // them.
+  at::Tensor logits(std::int64_t begin, std::int64_t count) {
+    at::Tensor out = product_.narrow(0, 0, count);
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const at::Tensor x = inputs_[i].narrow(0, begin, count);
+      if (i == 0) {
+        at::mm_out(out, x, weights_[i].t());
+      } else {
+        out.addmm_(x, weights_[i].t());
+      }
+    }
+    return wide_.defined() ? wide_.narrow(0, 0, count).copy_(out) : out;
+  }
+
+  // Adds the gradients that flow from d loss / d logits of these rows; undefined sums are not wanted.
+  void backward(const at::Tensor& d_logits, std::int64_t begin, std::vector<at::Tensor>& d_inputs,
+                std::vector<at::Tensor>& d_weights) {
+    const std::int64_t count = d_logits.size(0);
+    at::Tensor d = d_logits;
+    if (wide_.defined()) d = product_.narrow(0, 0, count).copy_(d_logits);
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (d_inputs[i].defined()) {
+        at::Tensor rows = d_inputs[i].narrow(0, begin, count);
+        if (rows.scalar_type() == d.scalar_type()) {
+          at::mm_out(rows, d, weights_[i]);
+        } else {
+          rows.copy_(at::mm(d, weights_[i]));
+        }
+      }
+      if (d_weights[i].defined()) {
+        const at::Tensor x = inputs_[i].narrow(0, begin, count);
+        if (d_weights[i].scalar_type() == d.scalar_type()) {
+          d_weights[i].addmm_(d.t(), x);
+        } else {
+          d_weights[i].add_(at::mm(d.t(), x));
+        }
+      }
+    }
+  }
+
+ private:
+  std::vector<at::Tensor> inputs_, weights_;
+  Dtypes dtypes_;
+  std::int64_t rows_ = 0, chunk_ = 1;
+  at::Tensor product_, wide_;
+};
+
+void check_targets(const at::Tensor& targets, std::int64_t vocabulary, std::string_view what) {
+  if (targets.numel() == 0) return;
+  const std::int64_t least = targets.min().item<std::int64_t>(), most = targets.max().item<std::int64_t>();
+  if (least < 0 || most >= vocabulary) {
+    fail(ErrorCode::kInvalidArgument, what, " ", least < 0 ? least : most, " is outside the vocabulary of ",
+         vocabulary);
+  }
+}
+
+void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets) {
+  if (x.dim() != 2 || weight.dim() != 2 || targets.dim() != 1 || x.size(1) != weight.size(1) ||
+      x.size(0) != targets.size(0)) {
+    fail(ErrorCode::kInvalidArgument, "head: expected [n, k], [vocabulary, k] and [n], found ", x.sizes(), ", ",
+         weight.sizes(), " and ", targets.sizes());
+  }
+}
+
+// Forward: log-probabilities and, for the backward, the log-sum-exp of every row.
+class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& x2, const at::Tensor& weight2, const at::Tensor& targets) {
+    const Dtypes dtypes = dtypes_of(x);
+    ChunkedLogits logits = make(x, weight, x2, weight2, dtypes);
+    const at::Tensor logprobs = at::empty({logits.rows()}, x.options().dtype(dtypes.sum));
+    const at::Tensor normaliser = at::empty_like(logprobs);
+    for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
+      const std::int64_t count = std::min(logits.chunk(), logits.rows() - begin);
+      const at::Tensor chunk = logits.logits(begin, count);
+      const at::Tensor picked = chunk.gather(1, targets.narrow(0, begin, count).unsqueeze(1)).squeeze(1);
+      const at::Tensor most = chunk.amax(1, true);
+      const at::Tensor sum = chunk.sub_(most).exp_().sum(1).log_().add_(most.squeeze(1));
+      normaliser.narrow(0, begin, count).copy_(sum);
+      logprobs.narrow(0, begin, count).copy_(picked - sum);
+    }
+    context->save_for_backward({x, weight, x2, weight2, targets, normaliser});
+    context->saved_data["product"] = static_cast<std::int64_t>(dtypes.product);
+    context->saved_data["sum"] = static_cast<std::int64_t>(dtypes.sum);
+    return logprobs;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &targets = saved[4], &normaliser = saved[5];
+    const Dtypes dtypes{static_cast<at::ScalarType>(context->saved_data["product"].toInt()),
+                        static_cast<at::ScalarType>(context->saved_data["sum"].toInt())};
+    ChunkedLogits logits = make(saved[0], saved[1], saved[2], saved[3], dtypes);
+    const at::Tensor d_logprobs = gradients[0].to(dtypes.sum).contiguous();
+    std::vector<at::Tensor> d_inputs, d_weights;
+    for (std::size_t term = 0; term < (saved[2].defined() ? 2U : 1U); ++term) {
+      const at::Tensor &x = saved[2 * term], &weight = saved[2 * term + 1];
+      d_inputs.push_back(context->needs_input_grad(2 * term) ? at::empty(x.sizes(), x.options()) : at::Tensor());
+      d_weights.push_back(context->needs_input_grad(2 * term + 1)
+                              ? at::zeros(weight.sizes(), weight.options().dtype(dtypes.sum))
+                              : at::Tensor());
+    }
+    for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
+      const std::int64_t count = std::min(logits.chunk(), logits.rows() - begin);
+      const at::Tensor d = d_logprobs.narrow(0, begin, count).unsqueeze(1);
+      at::Tensor chunk = logits.logits(begin, count);
+      chunk.sub_(normaliser.narrow(0, begin, count).unsqueeze(1)).exp_().mul_(d.neg());
+      chunk.scatter_add_(1, targets.narrow(0, begin, count).unsqueeze(1), d);
+      logits.backward(chunk, begin, d_inputs, d_weights);
+    }
+    variable_list result(5);
+    for (std::size_t term = 0; term < d_inputs.size(); ++term) {
+      result[2 * term] = d_inputs[term];
+      if (d_weights[term].defined()) result[2 * term + 1] = d_weights[term].to(saved[2 * term + 1].scalar_type());
+    }
+    return result;
+  }
+
+ private:
+  static ChunkedLogits make(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& x2,
+                            const at::Tensor& weight2, Dtypes dtypes) {
+    std::vector<at::Tensor> inputs = {x.to(dtypes.product)}, weights = {weight.to(dtypes.product)};
+    if (x2.defined()) {
+      inputs.push_back(x2.to(dtypes.product));
+      weights.push_back(weight2.to(dtypes.product));
+    }
+    return ChunkedLogits(std::move(inputs), std::move(weights), dtypes);
+  }
+};
+
+struct LossAndGradients {
+  at::Tensor loss, d_hidden, d_weight;
+};
+
+LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                                       bool want_hidden, bool want_weight) {
+  const Dtypes dtypes = dtypes_of(hidden);
+  ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, dtypes);
+  LossAndGradients result;
+  std::vector<at::Tensor> d_inputs(1), d_weights(1);
+  if (want_hidden) d_inputs[0] = at::empty(hidden.sizes(), hidden.options());
+  if (want_weight) d_weights[0] = at::zeros(weight.sizes(), weight.options().dtype(dtypes.sum));
+  const double share = 1.0 / static_cast<double>(logits.rows());
+  at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
+  at::Tensor logprobs = at::empty({logits.chunk(), weight.size(0)}, hidden.options().dtype(dtypes.sum));
+  for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
+    const std::int64_t count = std::min(logits.chunk(), logits.rows() - begin);
+    const at::Tensor target = labels.narrow(0, begin, count).unsqueeze(1);
+    at::Tensor chunk = logprobs.narrow(0, 0, count);
+    at::_log_softmax_out(chunk, logits.logits(begin, count), 1, false);
+    total -= chunk.gather(1, target).sum(at::kDouble);
+    if (!want_hidden && !want_weight) continue;
+    chunk.exp_().mul_(share);
+    chunk.scatter_add_(1, target, at::full({count, 1}, -share, chunk.options()));
+    logits.backward(chunk, begin, d_inputs, d_weights);
+  }
+  result.loss = (total * share).to(dtypes.sum);
+  result.d_hidden = d_inputs[0];
+  if (want_weight) result.d_weight = d_weights[0].to(weight.scalar_type());
+  return result;
+}
+
+class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& labels) {
+    LossAndGradients result =
+        chunked_cross_entropy(hidden, weight, labels, context->needs_input_grad(0), context->needs_input_grad(1));
+    context->saved_data["d_hidden"] = result.d_hidden;
+    context->saved_data["d_weight"] = result.d_weight;
+    return result.loss;
+  }
+
+  // The gradients made in the forward are scaled in place and handed over, so this runs once.
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const at::Tensor scale = gradients[0];
+    const bool is_one = scale.device().is_cpu() && scale.item<double>() == 1.0;
+    variable_list result(3);
+    const std::array<const char*, 2> names = {"d_hidden", "d_weight"};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      auto& slot = context->saved_data[names[i]];
+      if (slot.isNone() || !slot.toTensor().defined()) {
+        if (context->needs_input_grad(i)) {
+          fail(ErrorCode::kInvalidArgument, "cross_entropy: backward was called twice for one loss");
+        }
+        continue;
+      }
+      at::Tensor gradient = slot.toTensor();
+      slot = at::Tensor();
+      result[i] = is_one ? gradient : gradient.mul_(scale.to(gradient.scalar_type()));
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor target_logprobs(const std::vector<HeadTerm>& terms, const at::Tensor& targets) {
+  if (terms.empty() || terms.size() > 2) {
+    fail(ErrorCode::kInvalidArgument, "target_logprobs takes one or two terms, found ", terms.size());
+  }
+  for (const HeadTerm& term : terms) check_shapes(term.x, term.weight, targets);
+  check_targets(targets, terms.front().weight.size(0), "target token");
+  const HeadTerm second = terms.size() == 2 ? terms[1] : HeadTerm{};
+  return TargetLogprobs::apply(terms[0].x, terms[0].weight, second.x, second.weight, targets.to(terms[0].x.device()));
+}
+
+at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels) {
+  check_shapes(hidden, weight, labels);
+  const at::Tensor counted = (labels != kIgnored).nonzero().squeeze(1);
+  if (counted.numel() == 0) {
+    fail(ErrorCode::kInvalidArgument, "cross_entropy: none of the ", labels.numel(), " labels counts (all are ",
+         kIgnored, ")");
+  }
+  const bool all = counted.numel() == labels.numel();
+  const at::Tensor used = (all ? labels : labels.index_select(0, counted)).to(hidden.device());
+  check_targets(used, weight.size(0), "label");
+  const at::Tensor rows = all ? hidden : hidden.index_select(0, counted.to(hidden.device()));
+  if (at::GradMode::is_enabled() && (rows.requires_grad() || weight.requires_grad())) {
+    return CrossEntropy::apply(rows, weight, used);
+  }
+  return chunked_cross_entropy(rows, weight, used, false, false).loss;
+}
+
+}  // namespace palimpsest::model
