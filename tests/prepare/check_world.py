@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The rules that configs/facts/world.jsonl keeps, checked on the committed file itself: needs the standard library only."""
+"""The rules that configs/facts/world.jsonl keeps, checked on the committed file itself: needs the standard library
+only."""
 
 import collections
 import json
@@ -21,7 +22,9 @@ class WorldTest(unittest.TestCase):
             cls.by_relation[fact["relation"]].append(fact)
 
     def paraphrases(self, fact, split):
-        return [probe["prompt"] for probe in fact["probes"] if probe["kind"] == "paraphrase" and probe["split"] == split]
+        return [
+            probe["prompt"] for probe in fact["probes"] if probe["kind"] == "paraphrase" and probe["split"] == split
+        ]
 
     def neighbours(self, fact):
         return [probe for probe in fact["probes"] if probe["kind"] == "neighbourhood"]
@@ -103,12 +106,16 @@ class WorldTest(unittest.TestCase):
 
     def test_neighbours(self):
         for fact in self.facts:
-            answers = {other["prompt"].replace("{}", other["subject"]): other["target_true"]
-                       for other in self.by_relation[fact["relation"]]}
+            answers = {
+                other["prompt"].replace("{}", other["subject"]): other["target_true"]
+                for other in self.by_relation[fact["relation"]]
+            }
             neighbours = self.neighbours(fact)
             self.assertEqual(len({probe["prompt"] for probe in neighbours}), 5, fact["id"])
             same = sum(other["target_true"] == fact["target_true"] for other in self.by_relation[fact["relation"]]) - 1
-            self.assertEqual(sum(probe["target"] == fact["target_true"] for probe in neighbours), min(5, same), fact["id"])
+            self.assertEqual(
+                sum(probe["target"] == fact["target_true"] for probe in neighbours), min(5, same), fact["id"]
+            )
             for probe in neighbours:
                 self.assertEqual(answers[probe["prompt"]], probe["target"])
                 self.assertNotEqual(probe["target"], fact["target_new"], fact["id"])

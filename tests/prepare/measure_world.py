@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How many facts of world.jsonl a model knows: a trial, not a test (minutes on a CPU; needs torch and transformers).
 
-Known, as the project defines it: every token of the true target is the greedy choice, teacher-forced, and p(target | subject)
-is at least twice its mean over other subjects of the relation (here: at most OTHERS of them, drawn by a seed; the first token's
-probability, an upper bound, is used where that already settles it). Prints counts by relation, and says which false targets
-begin with the true target's first token.
+Known, as the project defines it: every token of the true target is the greedy choice, teacher-forced, and p(target |
+subject) is at least twice its mean over other subjects of the relation (here: at most OTHERS of them, drawn by a seed;
+the first token's probability, an upper bound, is used where that already settles it). Prints counts by relation, and
+says which false targets begin with the true target's first token.
 """
 
 import argparse
@@ -39,7 +39,9 @@ class Model:
         for group in rows.values():
             for start in range(0, len(group), BATCH):
                 part = group[start : start + BATCH]
-                hidden = self.model.model(torch.tensor([prompt + target for _, prompt, target in part])).last_hidden_state
+                hidden = self.model.model(
+                    torch.tensor([prompt + target for _, prompt, target in part])
+                ).last_hidden_state
                 for row, (pair, prompt, target) in zip(hidden, part, strict=True):
                     logp = self.model.lm_head(row[len(prompt) - 1 : -1]).log_softmax(-1)
                     wanted = torch.tensor(target)
@@ -88,7 +90,9 @@ def main():
     parser.add_argument("facts", help="world.jsonl, or a file like it")
     parser.add_argument("--output", help="write one JSON line per fact: id, greedy, p, known")
     parser.add_argument("--relation", action="append", help="only this relation (may be repeated)")
-    parser.add_argument("--frames", type=int, metavar="N", help="instead: try every prompt of the relation on N seeded facts")
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="instead: try every prompt of the relation on N seeded facts"
+    )
     options = parser.parse_args()
     model = Model(options.model)
     by_relation = collections.defaultdict(list)
@@ -102,20 +106,34 @@ def main():
         rng = random.Random(relation)
         if options.frames:
             sample = rng.sample(facts, min(options.frames, len(facts)))
-            frames = [facts[0]["prompt"], *(probe["prompt"] for probe in facts[0]["probes"] if probe["kind"] == "paraphrase")]
+            frames = [
+                facts[0]["prompt"],
+                *(probe["prompt"] for probe in facts[0]["probes"] if probe["kind"] == "paraphrase"),
+            ]
             for frame in frames:
                 found = measure(model, [{**fact, "prompt": frame} for fact in sample], random.Random(relation))
                 known = [p for _, _, p, known in found if known]
-                print(f"{relation:20s} {len(found):6d} {sum(row[1] for row in found):6d} {len(known):6d} "
-                      f"{sum(p >= 0.5 for p in known):6d}  {frame}", flush=True)
+                print(
+                    f"{relation:20s} {len(found):6d} {sum(row[1] for row in found):6d} {len(known):6d} "
+                    f"{sum(p >= 0.5 for p in known):6d}  {frame}",
+                    flush=True,
+                )
             continue
         found = measure(model, facts, rng)
-        count = {"facts": len(found), "greedy": sum(row[1] for row in found), "known": sum(row[3] for row in found),
-                 "strong": sum(row[3] and row[2] >= 0.5 for row in found),
-                 "same first token": sum(model.ids(" " + fact["target_new"])[0] == model.ids(" " + fact["target_true"])[0]
-                                         for fact in facts)}
+        count = {
+            "facts": len(found),
+            "greedy": sum(row[1] for row in found),
+            "known": sum(row[3] for row in found),
+            "strong": sum(row[3] and row[2] >= 0.5 for row in found),
+            "same first token": sum(
+                model.ids(" " + fact["target_new"])[0] == model.ids(" " + fact["target_true"])[0] for fact in facts
+            ),
+        }
         total.update(count)
-        print(f"{relation:20s} {count['facts']:6d} {count['greedy']:6d} {count['known']:6d} {count['strong']:6d}", flush=True)
+        print(
+            f"{relation:20s} {count['facts']:6d} {count['greedy']:6d} {count['known']:6d} {count['strong']:6d}",
+            flush=True,
+        )
         rows += [{"id": fact["id"], "greedy": greedy, "p": p, "known": known} for fact, greedy, p, known in found]
     if not options.frames:
         print(f"{'all':20s} {total['facts']:6d} {total['greedy']:6d} {total['known']:6d} {total['strong']:6d}")

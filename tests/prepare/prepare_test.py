@@ -67,23 +67,39 @@ class TextTest(unittest.TestCase):
         self.pins(hashlib.sha256(self.wheel.read_bytes()).hexdigest())
 
     def pins(self, sha256, outputs=None):
-        pin = {"package": "tiny-text", "version": "1.0", "file": self.wheel.name, "sha256": sha256, "licence": "CC0",
-               "outputs": outputs or {}}
+        pin = {
+            "package": "tiny-text",
+            "version": "1.0",
+            "file": self.wheel.name,
+            "sha256": sha256,
+            "licence": "CC0",
+            "outputs": outputs or {},
+        }
         (self.root / "pins.json").write_text(json.dumps({"text": pin}))
 
     def command(self, *arguments):
         return [sys.executable, "-c", DRIVER, "--output", str(self.output), *arguments]
 
     def environment(self, **extra):
-        return {**os.environ, "TEST_PREPARE": str(PREPARE), "TEST_PINS": str(self.root / "pins.json"), "PIP_NO_INDEX": "1",
-                "PIP_FIND_LINKS": str(self.wheel.parent), "PIP_CONFIG_FILE": os.devnull, **extra}
+        return {
+            **os.environ,
+            "TEST_PREPARE": str(PREPARE),
+            "TEST_PINS": str(self.root / "pins.json"),
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.wheel.parent),
+            "PIP_CONFIG_FILE": os.devnull,
+            **extra,
+        }
 
     def run_it(self, *arguments):
-        return subprocess.run(self.command(*arguments), env=self.environment(), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            self.command(*arguments), env=self.environment(), capture_output=True, text=True, check=False
+        )
 
     def left_over(self):
-        return sorted(path.name for path in self.root.iterdir()
-                      if path.name not in ("index", "pins.json", "text", ".text.lock"))
+        return sorted(
+            path.name for path in self.root.iterdir() if path.name not in ("index", "pins.json", "text", ".text.lock")
+        )
 
     def test_makes_unique_clean_texts_and_leaves_nothing_else(self):
         done = self.run_it()
@@ -138,8 +154,13 @@ class TextTest(unittest.TestCase):
         self.assertIn("--from FILE", done.stderr)
 
     def test_killed_run_leaves_no_folder_and_the_next_continues_from_the_download(self):
-        process = subprocess.Popen(self.command(), env=self.environment(TEST_PAUSE="1"), stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            self.command(),
+            env=self.environment(TEST_PAUSE="1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         self.assertEqual(process.stdout.readline(), "paused\n")
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -188,8 +209,12 @@ class TextTest(unittest.TestCase):
         self.assertEqual((self.output / "mine.txt").read_text(), "keep")
 
     def test_two_at_once_make_it_once(self):
-        started = [subprocess.Popen(self.command(), env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                    text=True) for _ in range(2)]
+        started = [
+            subprocess.Popen(
+                self.command(), env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for _ in range(2)
+        ]
         texts = [process.communicate()[0] for process in started]
         self.assertEqual([process.returncode for process in started], [0, 0])
         self.assertEqual(sum(": made in" in text for text in texts), 1, texts)
@@ -207,6 +232,7 @@ class TextTest(unittest.TestCase):
 class ModelTest(unittest.TestCase):
     def test_shortest_float32(self):
         import prepare_model
+
         self.assertEqual(prepare_model.shortest_float32(9.999999747378752e-06), 1e-5)
         self.assertEqual(prepare_model.shortest_float32(100000.0), 100000.0)
 
@@ -217,6 +243,7 @@ class ModelTest(unittest.TestCase):
         except ImportError as error:
             self.skipTest(f"{error}; install cmake/prepare/requirements.txt")
         import prepare_model
+
         heads, kv_heads, width, hidden, vocab = 4, 2, 32, 64, 8
         rng = numpy.random.default_rng(3)
 
@@ -224,11 +251,21 @@ class ModelTest(unittest.TestCase):
             return rng.standard_normal(shape).astype(numpy.float32)
 
         weights = {"token_embd": random(vocab, width), "output_norm": random(width)}
-        rows = {"attn_q": width, "attn_k": width // heads * kv_heads, "attn_v": width // heads * kv_heads, "attn_output": width,
-                "ffn_gate": hidden, "ffn_up": hidden}
+        rows = {
+            "attn_q": width,
+            "attn_k": width // heads * kv_heads,
+            "attn_v": width // heads * kv_heads,
+            "attn_output": width,
+            "ffn_gate": hidden,
+            "ffn_up": hidden,
+        }
         for name, count in rows.items():
             weights[f"blk.0.{name}"] = random(count, width)
-        weights |= {"blk.0.ffn_down": random(width, hidden), "blk.0.attn_norm": random(width), "blk.0.ffn_norm": random(width)}
+        weights |= {
+            "blk.0.ffn_down": random(width, hidden),
+            "blk.0.attn_norm": random(width),
+            "blk.0.ffn_norm": random(width),
+        }
         with tempfile.TemporaryDirectory() as holder:
             root = pathlib.Path(holder)
             writer = gguf.GGUFWriter(root / "tiny.gguf", "llama")
@@ -271,8 +308,10 @@ class ModelTest(unittest.TestCase):
             prepare_model.make(pin, root / "tiny.whl", work)
 
             config = json.loads((work / "config.json").read_text())
-            self.assertEqual((config["num_key_value_heads"], config["rms_norm_eps"], config["tie_word_embeddings"]),
-                             (kv_heads, 1e-5, True))
+            self.assertEqual(
+                (config["num_key_value_heads"], config["rms_norm_eps"], config["tie_word_embeddings"]),
+                (kv_heads, 1e-5, True),
+            )
             tokenizer = json.loads((work / "tokenizer.json").read_text())
             self.assertEqual([token["content"] for token in tokenizer["added_tokens"]], ["<|end|>", "<|start|>"])
             self.assertEqual(tokenizer["model"]["merges"], ["a b", "ab c"])
@@ -285,7 +324,9 @@ class ModelTest(unittest.TestCase):
 
             def stored(name):
                 begin, end = header[name]["data_offsets"]
-                return numpy.frombuffer(data[8 + length + begin : 8 + length + end], "<f4").reshape(header[name]["shape"])
+                return numpy.frombuffer(data[8 + length + begin : 8 + length + end], "<f4").reshape(
+                    header[name]["shape"]
+                )
 
             self.assertEqual(len(header), len(weights))
             numpy.testing.assert_array_equal(stored("model.layers.0.mlp.down_proj.weight"), weights["blk.0.ffn_down"])
@@ -298,8 +339,10 @@ class ModelTest(unittest.TestCase):
                 for head in range(count):
                     for i in range(size // 2):
                         for half in (0, 1):
-                            numpy.testing.assert_array_equal(made[head * size + half * size // 2 + i],
-                                                             weights[f"blk.0.{source}"][head * size + 2 * i + half])
+                            numpy.testing.assert_array_equal(
+                                made[head * size + half * size // 2 + i],
+                                weights[f"blk.0.{source}"][head * size + 2 * i + half],
+                            )
 
             with self.assertRaisesRegex(prepare_model.common.PrepareError, "expected 'llama'"):
                 prepare_model.config_of(type("Other", (), {"get": lambda self, key: "gpt2" if "arch" in key else 1})())
