@@ -64,6 +64,23 @@ class Tensor {
     check(host_, api(host_).read(host_, handle_, out.data(), out.size()));
     return out;
   }
+  // Every element in place, row-major, without a copy: of a contiguous float32 tensor on the CPU,
+  // PALIMPSEST_UNSUPPORTED for another. Valid while a handle to the tensor is held.
+  std::span<const float> floats() const {
+    palimpsest_tensor_data data{};
+    check(host_, api(host_).data(host_, handle_, &data));
+    std::size_t count = 1;
+    bool contiguous = true;
+    for (std::int32_t i = data.dimensions - 1; i >= 0; --i) {
+      contiguous = contiguous && (data.shape[i] == 1 || data.strides[i] == static_cast<std::int64_t>(count));
+      count *= static_cast<std::size_t>(data.shape[i]);
+    }
+    if (data.dtype != PALIMPSEST_FLOAT32 || (!contiguous && count > 0)) {
+      fail(PALIMPSEST_UNSUPPORTED, "the numbers of a tensor of dtype ", data.dtype,
+           contiguous ? "" : ", not contiguous,", " cannot be read in place; expected contiguous float32");
+    }
+    return {static_cast<const float*>(data.data), count};
+  }
 
  private:
   Tensor(const palimpsest_host* host, palimpsest_tensor handle) : host_(host), handle_(handle) {}

@@ -1,0 +1,165 @@
+// Causal language modelling on the user's text: every document is an example, every token is predicted from those
+// before it. The score is the mean negative log-likelihood per token of held-out documents, and its exponential.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "palimpsest/sdk/plugin.hpp"
+#include "perplexity.hpp"
+
+namespace palimpsest::language_modeling {
+namespace {
+
+// Documents that run together, and the tokens of one such batch at most, padding included.
+constexpr std::size_t kDocumentsAtOnce = 16;
+constexpr std::size_t kTokensAtOnce = 4096;
+
+class LanguageModeling : public sdk::FineTuneTask {
+ public:
+  struct Parameters {
+    sdk::Path file;
+    sdk::Text column = "text";
+    double validation_share = 0.1;
+    bool filter = true;
+    std::int64_t score_documents = 100;
+    std::int64_t score_tokens = 256;
+
+    static constexpr auto fields() {
+      using sdk::field;
+      return std::tuple(
+          field("file", &Parameters::file, "Text to train on: .txt (documents between empty lines), .jsonl or .csv.")
+              .required(),
+          field("column", &Parameters::column, "Column of a .jsonl or .csv file that holds the text."),
+          field("validation_share", &Parameters::validation_share,
+                "Share of the documents that is held out, drawn by the experiment's seed; between 0 and 1.")
+              .at_least(0.0001)
+              .at_most(0.9),
+          field("filter", &Parameters::filter,
+                "Drop documents that have to do with the facts of the experiment (its irrelevance filter)."),
+          field("score_documents", &Parameters::score_documents, "Held-out documents that the score reads at most.")
+              .unit("document")
+              .at_least(1),
+          field("score_tokens", &Parameters::score_tokens,
+                "Tokens of each of these documents that are read at most, counted from its beginning.")
+              .unit("token")
+              .at_least(2));
+    }
+  };
+  static constexpr sdk::Info kInfo{"language_modeling", "1.0.0",
+                                   "Causal language modelling on a text file; scored by perplexity."};
+
+  LanguageModeling(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
+
+  void prepare(sdk::Model) override {
+    data_.emplace(host_.open_dataset(p_.file, {p_.column.str()}, p_.validation_share, p_.filter));
+    for (const auto split : {PALIMPSEST_TRAIN, PALIMPSEST_VALIDATION}) {
+      if (data_->count(split) > 0) continue;
+      sdk::fail(PALIMPSEST_INVALID_ARGUMENT, p_.file.str(), " gives ", data_->count(PALIMPSEST_TRAIN),
+                " documents to train on and ", data_->count(PALIMPSEST_VALIDATION),
+                " to validate on; both need at least one. Use a larger file, another validation_share (now ",
+                p_.validation_share, ") or filter = false");
+    }
+  }
+
+  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PACK; }
+  std::int64_t count(palimpsest_split split) override { return data().count(split); }
+
+  sdk::Example example(palimpsest_split split, std::int64_t index) override {
+    std::vector<std::int64_t> ids = host_.encode(data().text(split, index), PALIMPSEST_ENCODE_TEXT).ids;
+    return {ids, ids};
+  }
+
+  std::span<const palimpsest_column> score_columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        {"validation_loss", PALIMPSEST_FLOAT64, "nat/token",
+         "Mean over all predicted tokens of the held-out documents of -log p(token | tokens before it in its "
+         "document).",
+         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE},
+        {"perplexity", PALIMPSEST_FLOAT64, "1", "exp(validation_loss).", PALIMPSEST_AGGREGATE_MEAN,
+         PALIMPSEST_BASELINE_NONE},
+        {"tokens", PALIMPSEST_INT64, "token", "Predicted tokens that the score was taken over.",
+         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
+        {"documents", PALIMPSEST_INT64, "document", "Held-out documents that the score was taken over.",
+         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
+    };
+    return kColumns;
+  }
+
+  void score(sdk::Model model, const sdk::Rows& rows) override {
+    const auto documents = scored_documents(model.info().max_positions);
+    Likelihood likelihood;
+    for (std::size_t begin = 0; begin < documents.size();) {
+      host_.stop_if_cancelled();
+      // Sorted by length: the last of a batch is its longest.
+      std::size_t end = begin + 1;
+      while (end < documents.size() && end - begin < kDocumentsAtOnce &&
+             (end - begin + 1) * documents[end].size() <= kTokensAtOnce) {
+        ++end;
+      }
+      add_batch(model, std::span(documents).subspan(begin, end - begin), likelihood);
+      begin = end;
+    }
+    if (!std::isfinite(likelihood.perplexity())) {
+      sdk::fail(PALIMPSEST_NUMERIC, "the perplexity of ", likelihood.tokens,
+                " validation tokens is not finite (mean loss ", likelihood.mean_nll(), " nat/token)");
+    }
+    rows.row(-1, {likelihood.mean_nll(), likelihood.perplexity(), likelihood.tokens,
+                  static_cast<std::int64_t>(documents.size())});
+  }
+
+ private:
+  const sdk::Dataset& data() const {
+    if (!data_) sdk::fail(PALIMPSEST_INTERNAL, "prepare was not called");
+    return *data_;
+  }
+
+  // The tokens of the documents that the score reads, shortest first. A BOS stands before a document where the
+  // tokenizer puts one. Documents of one token predict nothing and are passed over.
+  std::vector<std::vector<std::int64_t>> scored_documents(std::int64_t max_positions) const {
+    const auto longest = static_cast<std::size_t>(std::min(p_.score_tokens, max_positions));
+    std::vector<std::vector<std::int64_t>> documents;
+    const std::int64_t available = data().count(PALIMPSEST_VALIDATION);
+    for (std::int64_t i = 0; i < available && static_cast<std::int64_t>(documents.size()) < p_.score_documents; ++i) {
+      std::vector<std::int64_t> ids = host_.encode_prompt(data().text(PALIMPSEST_VALIDATION, i));
+      ids.resize(std::min(ids.size(), longest));
+      if (ids.size() > 1) documents.push_back(std::move(ids));
+    }
+    if (documents.empty()) {
+      sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "none of the ", available, " validation documents of ", p_.file.str(),
+                " has two tokens, so there is nothing to score");
+    }
+    std::stable_sort(documents.begin(), documents.end(),
+                     [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    return documents;
+  }
+
+  static void add_batch(const sdk::Model& model, std::span<const std::vector<std::int64_t>> documents,
+                        Likelihood& likelihood) {
+    std::vector<std::vector<std::int64_t>> inputs;
+    std::vector<sdk::Position> at;
+    std::vector<std::int64_t> targets;
+    for (const auto& ids : documents) {
+      for (std::size_t t = 0; t + 1 < ids.size(); ++t) {
+        at.push_back({static_cast<std::int64_t>(inputs.size()), static_cast<std::int64_t>(t)});
+        targets.push_back(ids[t + 1]);
+      }
+      inputs.emplace_back(ids.begin(), ids.end() - 1);
+    }
+    const auto result = model.run(sdk::Forward(inputs).logprobs(std::move(at), std::move(targets)));
+    likelihood.add(result.logprobs.floats());
+  }
+
+  sdk::Host host_;
+  Parameters p_;
+  std::optional<sdk::Dataset> data_;
+};
+
+}  // namespace
+}  // namespace palimpsest::language_modeling
+
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<palimpsest::language_modeling::LanguageModeling>)
