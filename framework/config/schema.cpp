@@ -16,7 +16,7 @@ constexpr std::string_view kHome = "${home}";
 constexpr std::size_t kShownProblems = 100;
 
 std::string plain(double number) {
-  if (std::abs(number) < 1e15 && number == std::floor(number)) return std::to_string(static_cast<std::int64_t>(number));
+  if (std::abs(number) < 1e16 && number == std::floor(number)) return std::to_string(static_cast<std::int64_t>(number));
   return inline_toml(Value{number, {}});
 }
 
