@@ -1,0 +1,118 @@
+// Fine-tuning: the host's own loop over blocks or examples, from entering weights to tuned ones.
+//
+// The entering weights are never written: trained ones are copied once, frozen ones are the very same tensors in the
+// result. The loop knows neither plugins nor files. The same arguments and number of threads give the same bits;
+// nothing of the result depends on time. One call, one thread; torch's settings are as before when it returns.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "model/config.hpp"
+#include "model/parameters.hpp"
+#include "training/arithmetic.hpp"
+#include "training/batches.hpp"
+#include "training/measure_plan.hpp"
+#include "training/optimizer.hpp"
+#include "training/projection.hpp"
+#include "training/schedule.hpp"
+#include "training/stopping.hpp"
+
+namespace palimpsest::training {
+
+struct TrainingOptions {
+  AdamWOptions adamw;
+  Schedule schedule;
+  std::int64_t batch_size = 8;    // examples per forward and backward pass
+  std::int64_t accumulation = 1;  // passes per step; the step's loss is the mean over all their labels
+  std::int64_t max_steps = 100;   // planned_steps()
+  double epochs = 0;
+  double clip_norm = 1;  // 0: off
+  StoppingOptions stopping;
+  std::int64_t evaluate_every = 0;     // validation loss after every so many steps; 0: before and after only
+  std::int64_t validation_blocks = 0;  // use the first so many validation rows; 0: all
+  MeasureOptions measure;
+  Precision precision = Precision::kFloat32;
+  Matmul matmul = Matmul::kMkl;
+};
+
+struct TrainingData {
+  std::vector<Example> train;
+  std::vector<Example> validation;  // may be empty: no validation loss then, and no rule that needs one
+};
+
+// What tuning may do to one parameter.
+struct Decision {
+  bool frozen = false;
+  std::vector<Projection> projections;  // kept out of the displacement; none for a frozen parameter
+};
+
+struct StepRecord {
+  std::int64_t step;     // from 1
+  double learning_rate;  // of this step
+  double loss;           // mean over the step's labels, before its update
+  double gradient_norm;  // before clipping
+  std::int64_t tokens;   // trained on so far, this step included
+};
+
+struct EvaluationRecord {
+  std::int64_t step;  // 0: before the first
+  double validation_loss;
+};
+
+// |W - W_entering| / |W_entering| over all parameters of a layer, frozen ones included.
+struct LayerChange {
+  std::int64_t layer;  // -1: parameters of no layer (embedding, final norm, head)
+  double relative;
+};
+
+struct Dose {
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;                                    // trained on, padding not counted
+  double epochs = 0;                                          // passes over the data, as the share of rows taken
+  std::optional<double> validation_before, validation_after;  // nats per token
+  std::vector<LayerChange> layers;                            // ascending
+  std::vector<double> parameters;                             // relative change of each, in their order; 0 where frozen
+};
+
+struct TrainingResult {
+  model::Parameters parameters;
+  std::vector<StepRecord> steps;
+  std::vector<EvaluationRecord> evaluations;
+  std::vector<std::int64_t> measured;  // the steps after which `measure` was called
+  Dose dose;
+  StopReason stop = StopReason::kPlanned;
+};
+
+struct Callbacks {
+  // Called at the steps of measuring_steps(), and after the last step when a run ends early. `current` shares the
+  // weights that the next step writes: valid during the call only. Torch's settings are the caller's own.
+  std::function<void(std::int64_t step, const model::Parameters& current)> measure;
+  std::function<void(std::int64_t step, std::int64_t total)> progress;
+  std::function<bool()> cancelled;
+};
+
+// `decisions` holds one per parameter, in their order. The seed orders the examples. Throws Error: kInvalidArgument (no
+// parameter may change, decisions of another number, weights that are not float32, options or rows that cannot work),
+// kOutOfRange, kUnsupported (check_matmul), kNumeric naming the step at which the loss or a gradient was not finite,
+// kCancelled, and whatever a callback throws.
+TrainingResult train(const model::Config& config, const model::Parameters& entering, const TrainingData& data,
+                     const std::vector<Decision>& decisions, const TrainingOptions& options, std::uint64_t seed,
+                     const Callbacks& callbacks = {});
+
+// Mean of -log p over all labels of the examples that count, in batches of `batch_size`.
+double validation_loss(const model::Config& config, const model::Parameters& parameters,
+                       std::span<const Example> examples, std::int64_t batch_size, Precision precision, Matmul matmul);
+
+// What train() will do: for plans, and for who must know the last step beforehand.
+struct TrainingPlan {
+  std::int64_t steps = 0;
+  std::int64_t steps_per_epoch = 0;
+  std::vector<std::int64_t> measured;
+};
+TrainingPlan plan(const TrainingOptions& options, std::int64_t training_rows);
+
+}  // namespace palimpsest::training
