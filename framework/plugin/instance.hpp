@@ -76,6 +76,7 @@ struct EditorNeeds {
   std::vector<std::int64_t> second_moments;  // layers, sorted, without repetition
   std::vector<std::int64_t> edits_layers;
   std::int64_t largest_batch = 0;  // 0: any
+  bool edits_nothing = false;      // it says what it edits, and that is nothing
 };
 
 struct NamedTensor {

@@ -179,6 +179,7 @@ EditorNeeds Editor::needs(const palimpsest_model_info& info) const {
       }
     }
   }
+  needs.edits_nothing = needs.edits_layers.empty();
   return needs;
 }
 

@@ -1,0 +1,213 @@
+#include "experiment/cast.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/rng.hpp"
+#include "data/tokenized.hpp"
+#include "model/tokenizer.hpp"
+#include "results/reader.hpp"
+#include "results/writer.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+constexpr std::int64_t kCandidatesPerControl = 8;
+
+std::int64_t wanted_per_edited(const config::FactsSection& f) {
+  return (f.intrinsic + f.edited - 1) / std::max<std::int64_t>(1, f.edited);
+}
+
+results::Column numbers(std::string name, std::string unit, std::string definition) {
+  return {std::move(name), std::move(unit), std::move(definition), std::vector<double>()};
+}
+
+}  // namespace
+
+std::vector<data::Fact> load_considered_facts(const config::Experiment& e, const model::Model& model) {
+  data::FactOptions options;
+  options.format = e.facts.format;
+  if (!e.facts.zsre_target.empty()) options.options["zsre_target"] = e.facts.zsre_target;
+  options.special_tokens = data::special_token_texts(*model.tokenizer);
+  data::FactFile file = data::load_facts(e.facts.file.path, options);
+  for (const auto& warning : file.warnings) log::warning(warning);
+  const auto count = static_cast<std::int64_t>(file.facts.size());
+  if (e.facts.first >= count) {
+    fail(ErrorCode::kOutOfRange, "facts.first is ", e.facts.first, "; ", e.facts.file.given, " has ", count, " facts");
+  }
+  const std::int64_t end = e.facts.limit > 0 ? std::min(count, e.facts.first + e.facts.limit) : count;
+  std::vector<data::Fact> facts(file.facts.begin() + e.facts.first, file.facts.begin() + end);
+  for (const auto& warning : data::position_zero_warnings(facts, *model.tokenizer, e.facts.file.given))
+    log::warning(warning);
+  return facts;
+}
+
+void save_knowledge(const std::vector<data::Fact>& facts, const std::vector<Knowledge>& knowledge,
+                    const std::filesystem::path& folder) {
+  results::Table table{"/knowledge", "what the unedited model knows of a fact", {}};
+  table.columns = {
+      {"fact", "", "id of the fact", std::vector<std::string>()},
+      {"known", "1", "true target greedy token by token, and specifically", std::vector<results::Bool>()},
+      {"all_top1", "1", "every token of target_true is the most probable one", std::vector<results::Bool>()},
+      numbers("logp", "nat", "log-probability of target_true, summed over its tokens"),
+      numbers("margin", "nat", "log p of its first token minus that of the best other"),
+      numbers("mean_of_others", "1", "mean probability of target_true after other subjects of the relation")};
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    const Knowledge& k = knowledge[i];
+    table.append_row({facts[i].id, k.known, k.truth.all_top1, k.truth.logp, k.truth.margin, k.mean_of_others});
+  }
+  results::Writer writer;
+  writer.table(table);
+  writer.commit(folder / "knowledge.h5");
+}
+
+std::vector<Knowledge> load_knowledge(const std::filesystem::path& folder) {
+  const results::Table table = results::Reader(folder / "knowledge.h5").table("/knowledge");
+  const auto& known = table.values<results::Bool>("known");
+  const auto& all_top1 = table.values<results::Bool>("all_top1");
+  const auto& logp = table.values<double>("logp");
+  const auto& margin = table.values<double>("margin");
+  const auto& others = table.values<double>("mean_of_others");
+  std::vector<Knowledge> knowledge;
+  for (std::size_t i = 0; i < table.rows(); ++i) {
+    knowledge.push_back({{logp[i], bool(all_top1[i]), margin[i]}, std::exp(logp[i]), others[i], bool(known[i])});
+  }
+  return knowledge;
+}
+
+data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& facts,
+                     const std::vector<Knowledge>& knowledge) {
+  const config::FactsSection& f = cell.experiment.facts;
+  std::vector<std::int64_t> pool;
+  std::int64_t known = 0;
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    known += knowledge[i].known ? 1 : 0;
+    if ((!f.known || knowledge[i].known) && knowledge[i].probability >= f.min_probability)
+      pool.push_back(static_cast<std::int64_t>(i));
+  }
+  const auto size = static_cast<std::int64_t>(pool.size());
+  if (size < f.edited + f.intrinsic) {
+    fail(ErrorCode::kOutOfRange, "of ", facts.size(), " facts of ", f.file.given, " the model knows ", known, ", ",
+         size, " of them with p >= ", f.min_probability, "; facts.edited and facts.intrinsic ask for ",
+         f.edited + f.intrinsic, ": ask for fewer, raise facts.limit, or lower facts.min_probability");
+  }
+  std::int64_t intrinsic = f.intrinsic;
+  if (f.selection == "matched")
+    intrinsic = std::max(intrinsic, std::min(size - f.edited, kCandidatesPerControl * f.intrinsic));
+  for (;; intrinsic = std::max(f.intrinsic, intrinsic * 3 / 4)) {
+    try {
+      return data::assign_roles(facts, pool, f.edited, intrinsic, cell.roles_seed, cell.swapped);
+    } catch (const Error& error) {
+      // The constraints between roles leave fewer candidates than the pool has facts.
+      if (error.code() != ErrorCode::kOutOfRange || intrinsic == f.intrinsic) throw;
+    }
+  }
+}
+
+Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
+                   const std::vector<Knowledge>& knowledge, const model::Model& model,
+                   const std::vector<State>& edits) {
+  const data::Roles lot = draw_lot(cell, facts, knowledge);
+  if (cell.experiment.facts.selection != "matched") return {lot.edited, lot.intrinsic, 0};
+
+  const auto margins = [&](const model::Parameters& weights, const std::vector<std::int64_t>& which, bool edited) {
+    std::vector<Question> questions;
+    for (const auto i : which) {
+      const data::Fact& fact = facts[static_cast<std::size_t>(i)];
+      questions.push_back({data::expand(fact.prompt, fact.subject), {edited ? fact.target_new : fact.target_true}});
+    }
+    std::vector<double> made;
+    for (const auto& answers : ask(model, weights, questions)) made.push_back(answers[0].margin);
+    return made;
+  };
+  std::vector<double> edited_margins, candidate_margins;
+  if (edits.size() == 1) {
+    edited_margins = margins(edits[0].current, lot.edited, true);
+    candidate_margins = margins(edits[0].current, lot.intrinsic, false);
+  } else {
+    // Each fact is edited in a model of its own; candidates are judged in the unedited one.
+    for (std::size_t i = 0; i < lot.edited.size(); ++i) {
+      edited_margins.push_back(margins(edits.at(i).current, {lot.edited[i]}, true)[0]);
+    }
+    candidate_margins = margins(model.parameters, lot.intrinsic, false);
+  }
+  const double caliper =
+      cell.experiment.facts.caliper > 0 ? cell.experiment.facts.caliper : std::numeric_limits<double>::infinity();
+  const auto matches =
+      data::match_by_margin(edited_margins, candidate_margins, caliper, wanted_per_edited(cell.experiment.facts));
+  Roles roles{lot.edited, {}, matches.unmatched};
+  for (const auto& own : matches.matches) {
+    for (const auto candidate : own) roles.intrinsic.push_back(lot.intrinsic[static_cast<std::size_t>(candidate)]);
+  }
+  const auto wanted = static_cast<std::size_t>(cell.experiment.facts.intrinsic);
+  if (roles.intrinsic.size() > wanted) roles.intrinsic.resize(wanted);
+  if (roles.intrinsic.empty() && wanted > 0) {
+    fail(ErrorCode::kOutOfRange, "no intrinsic fact lies within facts.caliper = ", cell.experiment.facts.caliper,
+         " nat of an edited fact's margin; raise it");
+  }
+  return roles;
+}
+
+void save_roles(const Roles& roles, const std::filesystem::path& folder) {
+  results::Table table{"/roles", "", {}};
+  table.columns = {{"fact", "1", "index among the considered facts", std::vector<std::int64_t>()},
+                   {"edited", "1", "edited; otherwise intrinsic", std::vector<results::Bool>()}};
+  for (const auto i : roles.edited) table.append_row({i, true});
+  for (const auto i : roles.intrinsic) table.append_row({i, false});
+  results::Writer writer;
+  writer.table(table);
+  writer.attribute("/roles", "unmatched", roles.unmatched);
+  writer.commit(folder / "roles.h5");
+}
+
+Roles load_roles(const std::filesystem::path& folder) {
+  const results::Reader reader(folder / "roles.h5");
+  const results::Table table = reader.table("/roles");
+  const auto& facts = table.values<std::int64_t>("fact");
+  const auto& edited = table.values<results::Bool>("edited");
+  Roles roles;
+  for (std::size_t i = 0; i < table.rows(); ++i) (bool(edited[i]) ? roles.edited : roles.intrinsic).push_back(facts[i]);
+  roles.unmatched = reader.attribute<std::int64_t>("/roles", "unmatched");
+  return roles;
+}
+
+Cast::Cast(const std::vector<data::Fact>& facts, const Roles& roles) : edited_(roles.edited.size()) {
+  std::map<std::string, std::set<std::string>> targets;
+  for (const auto& fact : facts) {
+    if (!fact.target_true.empty()) targets[fact.relation].insert(fact.target_true);
+    targets[fact.relation].insert(fact.target_new);
+  }
+  std::map<std::string, std::shared_ptr<const std::vector<std::string>>> lists;
+  for (const auto& [relation, set] : targets) {
+    lists[relation] = std::make_shared<const std::vector<std::string>>(set.begin(), set.end());
+  }
+  const auto add = [&](std::int64_t index, const char* role) {
+    const data::Fact& fact = facts[static_cast<std::size_t>(index)];
+    palimpsest_fact made{&fact, role, "", lists[fact.relation]};
+    std::vector<std::string> others;
+    for (const auto& target : *made.relation_targets) {
+      if (target != fact.target_new && target != fact.target_true) others.push_back(target);
+    }
+    // The same placebo in every cell: it belongs to the fact.
+    if (!others.empty())
+      made.placebo = others[static_cast<std::size_t>(Rng(0, "placebo/" + fact.id).below(others.size()))];
+    facts_.push_back(std::move(made));
+  };
+  for (const auto i : roles.edited) add(i, "edited");
+  for (const auto i : roles.intrinsic) add(i, "intrinsic");
+}
+
+std::vector<const palimpsest_fact*> Cast::view(std::optional<std::int64_t> only) const {
+  std::vector<const palimpsest_fact*> shown;
+  for (std::size_t i = 0; i < facts_.size(); ++i) {
+    if (i >= edited_ || !only || static_cast<std::int64_t>(i) == *only) shown.push_back(&facts_[i]);
+  }
+  return shown;
+}
+
+}  // namespace palimpsest::experiment

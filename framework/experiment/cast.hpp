@@ -1,0 +1,58 @@
+// The facts of an experiment and who plays which role: file, knowledge, lot, matching.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/sweep.hpp"
+#include "data/fact_file.hpp"
+#include "data/filter.hpp"
+#include "data/roles.hpp"
+#include "experiment/probe.hpp"
+#include "experiment/state.hpp"
+#include "plugin/services/context.hpp"
+
+namespace palimpsest::experiment {
+
+// The considered rows of the facts' file. Warnings about prompts go to the log.
+std::vector<data::Fact> load_considered_facts(const config::Experiment& experiment, const model::Model& model);
+
+// knowledge.h5 in `folder`, one row a fact.
+void save_knowledge(const std::vector<data::Fact>& facts, const std::vector<Knowledge>& knowledge,
+                    const std::filesystem::path& folder);
+std::vector<Knowledge> load_knowledge(const std::filesystem::path& folder);
+
+// The lot of a cell. With matched selection the intrinsic facts are candidates, as many as the pool gives up to eight
+// times those wanted. Throws kOutOfRange with the counts when too few facts are known.
+data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& facts,
+                     const std::vector<Knowledge>& knowledge);
+
+// Who plays which role, with what decided it.
+struct Roles {
+  std::vector<std::int64_t> edited, intrinsic;  // indices into the facts
+  std::int64_t unmatched = 0;                   // edited facts that found fewer controls than wanted within the caliper
+};
+// `edits`: the states whose margins are matched, one, or one for each edited fact.
+Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
+                   const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits);
+void save_roles(const Roles& roles, const std::filesystem::path& folder);
+Roles load_roles(const std::filesystem::path& folder);
+
+// The ABI's facts, edited first; owns what they point to but the facts themselves.
+class Cast {
+ public:
+  Cast(const std::vector<data::Fact>& facts, const Roles& roles);
+  std::size_t edited() const { return edited_; }
+  // All, or of the edited ones only number `only`, with all intrinsic ones.
+  std::vector<const palimpsest_fact*> view(std::optional<std::int64_t> only = std::nullopt) const;
+
+ private:
+  std::deque<palimpsest_fact> facts_;
+  std::size_t edited_ = 0;
+};
+
+}  // namespace palimpsest::experiment

@@ -1,0 +1,191 @@
+#include "experiment/finetune.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.hpp"
+#include "base/progress.hpp"
+#include "data/packing.hpp"
+#include "model/tokenizer.hpp"
+#include "training/loop.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+std::uint32_t mask_of(const std::string& stage) {
+  if (stage == "base") return PALIMPSEST_WHEN_BASE;
+  if (stage == "edited") return PALIMPSEST_WHEN_EDITED;
+  return stage == "step" ? PALIMPSEST_WHEN_STEP : PALIMPSEST_WHEN_FINETUNED;
+}
+
+training::TrainingOptions options_of(const config::TrainingSection& t, bool measured_before) {
+  training::TrainingOptions o;
+  o.adamw = {t.weight_decay, t.beta1, t.beta2, t.epsilon};
+  o.schedule = {training::parse_schedule(t.schedule), t.learning_rate, t.warmup};
+  o.batch_size = t.batch_size;
+  o.accumulation = t.accumulation;
+  o.max_steps = t.max_steps;
+  o.epochs = t.epochs;
+  o.clip_norm = t.clip_norm;
+  o.stopping = {t.stop_loss, t.stop_gain_share, t.stop_reference_gain, t.patience};
+  o.evaluate_every = t.evaluate_every;
+  o.validation_blocks = t.validation_blocks;
+  o.measure = {t.measure_steps, t.measure_every, t.measure_epochs};
+  // Step 0 is the stage before: what was measured there is not measured again.
+  if (measured_before) std::erase(o.measure.steps, 0);
+  o.precision = training::parse_precision(t.precision);
+  o.matmul = training::parse_matmul(t.matmul);
+  return o;
+}
+
+std::vector<training::Example> examples_of(plugin::Task& task, palimpsest_split split, const model::Model& model,
+                                           const config::TrainingSection& t, std::uint64_t seed) {
+  std::vector<training::Example> examples;
+  const std::int64_t count = task.count(split);
+  if (task.batching() == PALIMPSEST_BATCHING_PAD) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      plugin::Example e = task.example(split, i);
+      const std::size_t size = std::min(e.token_ids.size(), static_cast<std::size_t>(t.block_size));
+      e.token_ids.resize(size);
+      e.labels.resize(size);
+      examples.push_back({std::move(e.token_ids), std::move(e.labels)});
+    }
+    return examples;
+  }
+  std::vector<std::vector<std::int64_t>> documents;
+  for (std::int64_t i = 0; i < count; ++i) documents.push_back(task.example(split, i).token_ids);
+  data::PackOptions pack{
+      .block_size = t.block_size, .place = data::SeparatorPlace::kNone, .separator = -1, .seed = std::nullopt};
+  if (const auto eos = model.tokenizer->eos_id()) {
+    pack.place = data::SeparatorPlace::kBehind;
+    pack.separator = *eos;
+  }
+  if (split == PALIMPSEST_TRAIN) pack.seed = seed;
+  const data::Blocks blocks = data::pack(documents, pack);
+  for (std::int64_t i = 0; i < blocks.count(); ++i) {
+    const auto block = blocks.block(i);
+    examples.push_back({{block.begin(), block.end()}, {}});
+  }
+  return examples;
+}
+
+std::vector<training::Decision> decisions_of(Workshop& workshop, const State& state) {
+  const auto policy = workshop.make<plugin::FreezePolicy>("freeze_policy", workshop.experiment().freeze_policy);
+  std::vector<training::Decision> decisions;
+  for (const auto& made : policy->decide(model_of(state, workshop.model(), workshop.cell().seed))) {
+    training::Decision& decision = decisions.emplace_back(training::Decision{made.frozen, {}});
+    for (const auto& p : made.projections) {
+      decision.projections.push_back(
+          {p.side == PALIMPSEST_SIDE_OUT ? training::Side::kOut : training::Side::kIn, p.basis});
+    }
+  }
+  return decisions;
+}
+
+void score(Workshop& workshop, plugin::Task& task, const State& state, const std::string& edit,
+           const plugin::MeasuringPoint& point, StageRecord& record) {
+  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
+  const c10::NoGradGuard no_grad;
+  record.add_rows("/task_score", edit, point, task.score_columns(), task.score(model), {});
+}
+
+void record_dose(const training::TrainingResult& result, const std::string& edit, std::int64_t ordinal,
+                 StageRecord& record) {
+  auto& steps = record.table(
+      "/training", "one optimiser step",
+      {text_column("edit", "id of the fact whose isolated edit the model has"),
+       integer_column("ordinal", "1", "place of the stage in the cell's list"),
+       integer_column("step", "optimiser step", "from 1"), number_column("learning_rate", "1", "of this step"),
+       number_column("loss", "nat/token", "mean training loss of the step's labels, before its update"),
+       number_column("gradient_norm", "1", "of all gradients as one vector, before clipping"),
+       integer_column("tokens", "token", "trained on so far, this step included")});
+  for (const auto& s : result.steps)
+    steps.append_row({edit, ordinal, s.step, s.learning_rate, s.loss, s.gradient_norm, s.tokens});
+
+  auto& evaluations = record.table("/evaluations", "one evaluation on the held-out sample",
+                                   {text_column("edit", "id of the fact whose isolated edit the model has"),
+                                    integer_column("ordinal", "1", "place of the stage in the cell's list"),
+                                    integer_column("step", "optimiser step", "0 is before the first"),
+                                    number_column("validation_loss", "nat/token", "mean loss on the held-out sample")});
+  for (const auto& e : result.evaluations) evaluations.append_row({edit, ordinal, e.step, e.validation_loss});
+
+  auto& change = record.table(
+      "/weight_change", "one layer after fine-tuning",
+      {text_column("edit", "id of the fact whose isolated edit the model has"),
+       integer_column("ordinal", "1", "place of the stage in the cell's list"),
+       integer_column("layer", "1", "-1: embedding, final norm and head"),
+       number_column("relative_change", "1", "|W - W_entering| / |W_entering| over the layer's parameters")});
+  for (const auto& layer : result.dose.layers) change.append_row({edit, ordinal, layer.layer, layer.relative});
+
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  auto& dose = record.table(
+      "/dose", "one fine-tuning",
+      {text_column("edit", "id of the fact whose isolated edit the model has"),
+       integer_column("ordinal", "1", "place of the stage in the cell's list"),
+       integer_column("steps", "optimiser step", "done"), integer_column("tokens", "token", "trained on"),
+       number_column("epochs", "1", "passes over the training rows"),
+       number_column("validation_loss_before", "nat/token", "on the held-out sample, before the first step"),
+       number_column("validation_loss_after", "nat/token", "on the held-out sample, after the last step"),
+       text_column("stop_reason", "why fine-tuning ended")});
+  dose.append_row({edit, ordinal, result.dose.steps, result.dose.tokens, result.dose.epochs,
+                   result.dose.validation_before.value_or(kNone), result.dose.validation_after.value_or(kNone),
+                   training::name_of(result.stop)});
+}
+
+}  // namespace
+
+void measure(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,
+             const std::vector<const palimpsest_fact*>& facts, StageRecord& record) {
+  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
+  const c10::NoGradGuard no_grad;
+  for (const auto& choice : workshop.experiment().metrics) {
+    const auto metric = workshop.make<plugin::Metric>("metric", choice);
+    if ((metric->when() & mask_of(point.stage)) == 0) continue;
+    record.add_rows("/metrics/" + choice.id, edit, point, metric->columns(), metric->measure(model, point, facts),
+                    facts);
+  }
+}
+
+void finetune(Workshop& workshop, State& state, const ChainPlace& place, const std::string& edit, StageRecord& record) {
+  const config::Experiment& e = workshop.experiment();
+  const auto ordinal = static_cast<std::int64_t>(place.stages);
+  const Cast cast(workshop.facts(), workshop.roles());
+  const auto facts = cast.view(place.fact);
+
+  const auto task = workshop.make<plugin::Task>("task", e.task);
+  palimpsest_model entering = model_of(state, workshop.model(), workshop.cell().seed);
+  task->prepare(entering);
+  training::TrainingData data{
+      examples_of(*task, PALIMPSEST_TRAIN, workshop.model(), e.training, workshop.cell().seed),
+      examples_of(*task, PALIMPSEST_VALIDATION, workshop.model(), e.training, workshop.cell().seed)};
+  score(workshop, *task, state, edit, {ordinal - 1, place.stages == 1 ? "base" : "edited", 0}, record);
+
+  const bool measured_before = place.stages == 1 || e.experiment.stages[place.stages - 2] != "finetune";
+  const training::TrainingOptions options = options_of(e.training, measured_before);
+  const training::TrainingPlan planned = training::plan(options, static_cast<std::int64_t>(data.train.size()));
+  Progress progress("fine-tuning", planned.steps, "steps");
+  training::Callbacks callbacks;
+  callbacks.measure = [&](std::int64_t step, const model::Parameters& current) {
+    if (step == planned.steps) return;  // measured below, as the stage's end
+    State now = state;
+    now.current = current;
+    measure(workshop, now, {ordinal, "step", step}, edit, facts, record);
+  };
+  callbacks.progress = [&](std::int64_t step, std::int64_t) { progress.set(step); };
+  training::TrainingResult result =
+      training::train(workshop.model().config, state.current, data, decisions_of(workshop, state), options,
+                      workshop.cell().seed, callbacks);
+  progress.finish();
+  state.current = result.parameters;
+  state.finetuned = true;
+  const plugin::MeasuringPoint end{ordinal, "finetuned", result.dose.steps};
+  measure(workshop, state, end, edit, facts, record);
+  score(workshop, *task, state, edit, end, record);
+  record_dose(result, edit, ordinal, record);
+  workshop.record_data(record);
+}
+
+}  // namespace palimpsest::experiment

@@ -1,0 +1,73 @@
+// What every stored thing is addressed by: all that determines it, and nothing else (DESIGN section 5).
+//
+// One KeyMaker serves one experiment in one process; digests of files are remembered in it, and those of large files in
+// the store by path, size and time of change.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/sweep.hpp"
+#include "experiment/catalog.hpp"
+#include "experiment/store.hpp"
+#include "plugin/registry.hpp"
+
+namespace palimpsest::experiment {
+
+// Where a cell's stages are in a chain: after how many stages, and for the isolated scope about which edited fact.
+struct ChainPlace {
+  std::size_t stages = 0;            // of the cell's list; 0: the base model
+  std::optional<std::int64_t> fact;  // index among the edited facts; nothing: all of them
+};
+
+class KeyMaker {
+ public:
+  KeyMaker(plugin::Registry& registry, const Catalog& catalog, std::filesystem::path digest_cache)
+      : registry_(&registry), catalog_(&catalog), digest_cache_(std::move(digest_cache)) {}
+
+  // What the unedited model knows of the facts of the file.
+  Key knowledge(const config::Experiment& experiment);
+  // The second moment of one layer.
+  Key second_moment(const config::Experiment& experiment, std::int64_t layer);
+  // The lot: which facts are edited and which may be intrinsic.
+  Key lot(const config::Cell& cell);
+  // Who is intrinsic; `reference`: keys of the edits whose margins are matched (empty: no matching).
+  Key roles(const config::Cell& cell, const std::vector<Key>& reference);
+  // The model after the first `place.stages` stages. `moments`: layers the editor needs. `roles`: of every cell of the
+  // experiment, since fine-tuning filters its data by all facts.
+  Key stage(const config::Cell& cell, const ChainPlace& place, const std::vector<std::int64_t>& moments,
+            const std::vector<Key>& roles);
+  // Measurements of that model by all metrics of the cell, for these roles.
+  Key measure(const config::Cell& cell, const Key& stage, const Key& roles);
+  // Last stage and its measurements.
+  Key part(const config::Cell& cell, const Key& stage, const Key& roles);
+  Key cell(const config::Cell& cell, const std::vector<Key>& below);
+
+  // The SHA-256 of a file, and of everything in a model's folder that determines the model.
+  std::string file_digest(const std::filesystem::path& path);
+  std::string model_digest(const std::filesystem::path& folder);
+
+ private:
+  KeyBuilder start(const char* what, const config::Experiment& experiment);
+  // `name`: what its ingredients are called; empty: as the table.
+  void add_plugin(KeyBuilder& key, const char* table, const config::PluginChoice& choice, std::string name = {});
+
+  plugin::Registry* registry_;
+  const Catalog* catalog_;
+  std::filesystem::path digest_cache_;
+  std::map<std::filesystem::path, std::string> digests_;
+};
+
+// The build and machine that numbers depend on: program, libtorch, CPU capability.
+struct Machine {
+  std::string version;  // of Palimpsest
+  std::string torch_version;
+  std::string cpu_capability;  // e.g. "AVX512"
+};
+Machine machine();
+
+}  // namespace palimpsest::experiment

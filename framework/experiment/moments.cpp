@@ -1,0 +1,155 @@
+#include "experiment/moments.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/progress.hpp"
+#include "data/text_source.hpp"
+#include "data/tokenized.hpp"
+#include "experiment/tensor_file.hpp"
+#include "model/decoder.hpp"
+#include "model/tokenizer.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+// Blocks of one forward, and blocks between two places where the sums are saved: both fixed, so that sums are always
+// added in the same order.
+constexpr std::size_t kBatch = 8;
+constexpr std::size_t kBlocksPerSave = 128;
+
+// Documents cut into blocks of at most `block` tokens, in file order, `tokens` in all.
+std::vector<std::vector<std::int64_t>> blocks_of(const model::Model& model,
+                                                 const config::SecondMomentsSection& section) {
+  const auto source = data::read_text_source(
+      section.file.path,
+      {.format = "", .unit = data::TextUnit::kParagraphs, .columns = {"text"}, .optional_columns = {}});
+  std::vector<std::vector<std::int64_t>> blocks;
+  std::int64_t left = section.tokens;
+  for (const auto& document : source.values.at(0)) {
+    const std::vector<std::int64_t> ids = model.tokenizer->encode(document).ids;
+    for (std::size_t begin = 0; begin < ids.size() && left > 0; begin += static_cast<std::size_t>(section.block)) {
+      const std::size_t size =
+          std::min({ids.size() - begin, static_cast<std::size_t>(section.block), static_cast<std::size_t>(left)});
+      // What is skipped at a block's start must leave something.
+      if (static_cast<std::int64_t>(size) <= section.skip_first_tokens) break;
+      blocks.emplace_back(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                          ids.begin() + static_cast<std::ptrdiff_t>(begin + size));
+      left -= static_cast<std::int64_t>(size);
+    }
+    if (left <= 0) break;
+  }
+  if (blocks.empty()) fail(ErrorCode::kInvalidArgument, section.file.given, " has no text for second moments");
+  return blocks;
+}
+
+void add_batch(const model::Model& model, const config::SecondMomentsSection& section,
+               const std::vector<std::vector<std::int64_t>>& rows, std::vector<MomentSum>& sums) {
+  model::ForwardRequest request;
+  std::int64_t width = 0;
+  for (const auto& row : rows) width = std::max(width, static_cast<std::int64_t>(row.size()));
+  request.token_ids = at::zeros({static_cast<std::int64_t>(rows.size()), width}, at::kLong);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::copy(rows[i].begin(), rows[i].end(),
+              request.token_ids[static_cast<std::int64_t>(i)].mutable_data_ptr<std::int64_t>());
+    request.lengths.push_back(static_cast<std::int64_t>(rows[i].size()));
+  }
+  for (const auto& sum : sums) request.capture.push_back({model::SitePoint::kMlpKey, sum.layer});
+  request.last_layer = sums.back().layer;
+  const auto captured = model::forward(model, request).captured;
+  const at::ScalarType dtype = section.dtype == "float64" ? at::kDouble : at::kFloat;
+  for (std::size_t s = 0; s < sums.size(); ++s) {
+    std::vector<at::Tensor> keys;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      keys.push_back(captured[s][static_cast<std::int64_t>(i)].slice(0, section.skip_first_tokens, request.lengths[i]));
+    }
+    const at::Tensor k_ND = at::cat(keys, 0).to(dtype);
+    sums[s].sum.add_(k_ND.t().mm(k_ND).to(at::kDouble));
+    sums[s].count += k_ND.size(0);
+  }
+}
+
+void save_progress(const std::filesystem::path& file, const std::vector<MomentSum>& sums, std::size_t done) {
+  NamedTensors tensors;
+  for (const auto& sum : sums) {
+    tensors.emplace_back(cat("sum.", sum.layer), sum.sum);
+    tensors.emplace_back(cat("count.", sum.layer), at::tensor(sum.count, at::kLong));
+  }
+  write_tensors(file, tensors, {{"done", std::to_string(done)}});
+}
+
+std::size_t take_up(const std::filesystem::path& file, std::vector<MomentSum>& sums) {
+  if (!std::filesystem::exists(file)) return 0;
+  std::map<std::string, std::string> metadata;
+  const NamedTensors tensors = read_tensors(file, &metadata);
+  for (auto& sum : sums) {
+    sum.sum = tensor_named(tensors, cat("sum.", sum.layer), file);
+    sum.count = tensor_named(tensors, cat("count.", sum.layer), file).item<std::int64_t>();
+  }
+  return std::stoull(metadata.at("done"));
+}
+
+}  // namespace
+
+std::vector<MomentSum> compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
+                                       const std::vector<std::int64_t>& layers,
+                                       const std::filesystem::path& progress_file) {
+  const c10::NoGradGuard no_grad;
+  const auto blocks = blocks_of(model, section);
+  std::vector<MomentSum> sums;
+  for (const auto layer : layers) {
+    sums.push_back({layer, at::zeros({model.config.mlp_width, model.config.mlp_width}, at::kDouble), 0});
+  }
+  const std::size_t before = take_up(progress_file, sums);
+  Progress progress("second moments", static_cast<std::int64_t>(blocks.size()), "blocks",
+                    static_cast<std::int64_t>(before));
+  for (std::size_t begin = before; begin < blocks.size(); begin += kBatch) {
+    const std::size_t end = std::min(blocks.size(), begin + kBatch);
+    add_batch(model, section,
+              {blocks.begin() + static_cast<std::ptrdiff_t>(begin), blocks.begin() + static_cast<std::ptrdiff_t>(end)},
+              sums);
+    progress.set(static_cast<std::int64_t>(end));
+    if (end % kBlocksPerSave == 0) save_progress(progress_file, sums, end);
+  }
+  progress.finish();
+  std::filesystem::remove(progress_file);
+  return sums;
+}
+
+std::vector<MomentSum> import_moments(const std::filesystem::path& file, const std::vector<std::int64_t>& layers,
+                                      std::int64_t mlp_width) {
+  std::map<std::string, std::string> metadata;
+  const NamedTensors tensors = read_tensors(file, &metadata);
+  const std::string kind = metadata.contains("mom2") ? metadata["mom2"] : "";
+  if (kind != "sum" && kind != "mean") {
+    fail(ErrorCode::kInvalidArgument, file.string(), ": its metadata must say mom2 = \"sum\" or \"mean\"",
+         kind.empty() ? "" : cat(", not \"", kind, "\""));
+  }
+  std::vector<MomentSum> sums;
+  for (const auto layer : layers) {
+    const at::Tensor& moment = tensor_named(tensors, cat("layers.", layer, ".mom2"), file);
+    const auto count = tensor_named(tensors, cat("layers.", layer, ".count"), file).item<std::int64_t>();
+    if (moment.dim() != 2 || moment.size(0) != mlp_width || moment.size(1) != mlp_width) {
+      fail(ErrorCode::kInvalidArgument, file.string(), ": layers.", layer, ".mom2 has ", moment.dim(),
+           " dimensions and ", moment.numel(), " numbers; expected [", mlp_width, ", ", mlp_width, "]");
+    }
+    const at::Tensor sum = moment.to(at::kDouble);
+    sums.push_back({layer, kind == "mean" ? sum * static_cast<double>(count) : sum, count});
+  }
+  return sums;
+}
+
+void save_moment(const MomentSum& sum, const std::filesystem::path& folder) {
+  write_tensors(folder / "second_moment.safetensors", {{"sum", sum.sum}, {"count", at::tensor(sum.count, at::kLong)}});
+}
+
+model::SecondMoment load_moment(const std::filesystem::path& folder, std::int64_t layer) {
+  const auto path = folder / "second_moment.safetensors";
+  const NamedTensors tensors = read_tensors(path);
+  return {tensor_named(tensors, "sum", path), tensor_named(tensors, "count", path).item<std::int64_t>(), layer};
+}
+
+}  // namespace palimpsest::experiment

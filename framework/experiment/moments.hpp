@@ -1,0 +1,35 @@
+// Second moments of down-projection inputs over a text, all wanted layers in one pass; stored one entry a layer.
+//
+// Sums are float64 and are saved at fixed places of the text, so that an interrupted pass, taken up again, gives the
+// same sums bit for bit.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "config/experiment.hpp"
+#include "model/checkpoint.hpp"
+#include "model/second_moment.hpp"
+
+namespace palimpsest::experiment {
+
+struct MomentSum {
+  std::int64_t layer = 0;
+  at::Tensor sum;  // [mlp, mlp] float64
+  std::int64_t count = 0;
+};
+
+// Over the text of the section. `progress_file`: where sums are saved on the way and taken up from; removed at the end.
+std::vector<MomentSum> compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
+                                       const std::vector<std::int64_t>& layers,
+                                       const std::filesystem::path& progress_file);
+// From a safetensors file: per layer a matrix `layers.N.mom2` (sum, or mean as the text attribute `mom2` says: "sum",
+// "mean") and a `layers.N.count`. Throws Error naming file and tensor.
+std::vector<MomentSum> import_moments(const std::filesystem::path& file, const std::vector<std::int64_t>& layers,
+                                      std::int64_t mlp_width);
+
+void save_moment(const MomentSum& sum, const std::filesystem::path& folder);
+model::SecondMoment load_moment(const std::filesystem::path& folder, std::int64_t layer);
+
+}  // namespace palimpsest::experiment

@@ -1,0 +1,271 @@
+#include "experiment/plan.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "model/config.hpp"
+#include "results/reader.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+constexpr std::string_view kEdit = "edit", kFinetune = "finetune";
+
+bool matched(const config::Cell& cell) { return cell.experiment.facts.selection == "matched"; }
+
+// A cell's stages before its last fine-tuning: each is a node of its own.
+std::size_t prefix_stages(const config::Cell& cell) {
+  const auto& stages = cell.experiment.experiment.stages;
+  return !stages.empty() && stages.back() == kFinetune ? stages.size() - 1 : stages.size();
+}
+
+// Cells of one group share their facts: same model, facts and lot.
+std::string group_of(const config::Cell& cell, const std::string& lot) {
+  return cat(lot, "|", cell.experiment.facts.caliper);
+}
+
+}  // namespace
+
+std::string_view name_of(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::kKnowledge: return "knowledge";
+    case NodeKind::kSecondMoments: return "second_moments";
+    case NodeKind::kRoles: return "roles";
+    case NodeKind::kStage: return "stage";
+    case NodeKind::kMeasure: return "measure";
+    case NodeKind::kPart: return "part";
+    case NodeKind::kCell: return "cell";
+  }
+  return "unknown";
+}
+
+std::string store_kind(NodeKind kind) {
+  return kind == NodeKind::kSecondMoments ? "second_moment" : std::string(name_of(kind));
+}
+
+plugin::EditorNeeds editor_needs(const config::Cell& cell, plugin::Registry& registry) {
+  const config::PluginChoice& choice = cell.experiment.editor;
+  if (choice.id.empty()) return {};
+  const plugin::Editor editor(registry.find("editor", choice.id), nullptr, parameter_values(choice));
+  const model::Config config = model::read_config(cell.experiment.model.path.path);
+  try {
+    return editor.needs(plugin::model_info_of(config));
+  } catch (const Error& error) {
+    rethrow_with_context(error, choice.position.text());
+  }
+}
+
+// Makes the nodes, cell by cell; a node that stands already is not made again.
+struct Plan::Builder {
+  Plan& plan;
+  const Environment& environment;
+  KeyMaker keys;
+  std::vector<plugin::EditorNeeds> needs;       // by cell
+  std::vector<Key> roles_keys;                  // of the experiment, sorted
+  std::map<std::string, std::string> roles_of;  // by group: id of the roles node
+  std::map<std::string, std::vector<std::string>> reference_of;
+
+  const Key& key_of(const std::string& id) const { return plan.find(id).key; }
+
+  std::string add(NodeKind kind, const Key& key, std::size_t cell, std::string label, std::vector<std::string> below,
+                  ChainPlace place = {}, std::vector<std::int64_t> layers = {}) {
+    PlanNode made{kind, {}, key, cell, place, std::move(layers), std::move(below)};
+    made.node.id =
+        kind == NodeKind::kCell ? "cell-" + plan.cells_[cell].name : cat(name_of(kind), "-", key.hex.substr(0, 24));
+    made.node.label = std::move(label);
+    made.node.depends_on = made.below;
+    std::sort(made.node.depends_on.begin(), made.node.depends_on.end());
+    made.node.depends_on.erase(std::unique(made.node.depends_on.begin(), made.node.depends_on.end()),
+                               made.node.depends_on.end());
+    made.node.is_cell = kind == NodeKind::kCell;
+    const std::string id = made.node.id;
+    if (plan.index_.try_emplace(id, plan.nodes_.size()).second) plan.nodes_.push_back(std::move(made));
+    return id;
+  }
+
+  // In scope isolated each edited fact has a chain of its own; where nothing is edited there is nothing to isolate.
+  std::vector<std::optional<std::int64_t>> places(std::size_t cell) const {
+    const config::Experiment& e = plan.cells_[cell].experiment;
+    const bool edits =
+        std::find(e.experiment.stages.begin(), e.experiment.stages.end(), kEdit) != e.experiment.stages.end() &&
+        !needs[cell].edits_nothing;
+    if (e.edit.scope != "isolated" || !edits) return {std::nullopt};
+    std::vector<std::optional<std::int64_t>> all;
+    for (std::int64_t i = 0; i < e.facts.edited; ++i) all.emplace_back(i);
+    return all;
+  }
+
+  std::string knowledge(std::size_t cell) {
+    return add(NodeKind::kKnowledge, keys.knowledge(plan.cells_[cell].experiment), cell, "what the model knows", {});
+  }
+
+  std::string moments(std::size_t cell) {
+    const auto& layers = needs[cell].second_moments;
+    if (layers.empty()) return "";
+    KeyBuilder together;
+    together.add("what", "second_moments");
+    std::string names;
+    for (const auto layer : layers) {
+      together.add(cat("layer ", layer), keys.second_moment(plan.cells_[cell].experiment, layer));
+      names += cat(names.empty() ? "" : ", ", layer);
+    }
+    return add(NodeKind::kSecondMoments, together.build(), cell, "second moments of layer " + names, {}, {}, layers);
+  }
+
+  std::string label(std::size_t cell, const ChainPlace& place, std::string_view what) const {
+    return cat(plan.cells_[cell].name, place.fact ? cat(", edited fact ", *place.fact + 1) : "", ": ", what);
+  }
+
+  // The stage node after `place.stages` stages, and all before it; "" for the base model.
+  std::string stage(std::size_t cell, const ChainPlace& place) {
+    if (place.stages == 0) return "";
+    const config::Cell& c = plan.cells_[cell];
+    const std::string kind = c.experiment.experiment.stages[place.stages - 1];
+    std::vector<std::string> below = {knowledge(cell)};
+    const std::string before = stage(cell, {place.stages - 1, place.fact});
+    if (!before.empty()) below.push_back(before);
+    if (kind == kEdit && !needs[cell].second_moments.empty()) below.push_back(moments(cell));
+    if (kind == kFinetune) {
+      below.push_back(roles(cell));
+      below.insert(below.end(), plan.roles_.begin(), plan.roles_.end());
+    }
+    const Key key =
+        keys.stage(c, place, needs[cell].second_moments, kind == kFinetune ? roles_keys : std::vector<Key>());
+    return add(NodeKind::kStage, key, cell, label(cell, place, kind), std::move(below), place);
+  }
+
+  // Edits whose margins the controls of the cell's group are matched to.
+  std::vector<std::string> reference(std::size_t cell) {
+    const auto& own = plan.cells_[cell];
+    if (!matched(own)) return {};
+    const std::string group = group_of(own, keys.lot(own).hex);
+    if (const auto known = reference_of.find(group); known != reference_of.end()) return known->second;
+    for (std::size_t other = 0; other < plan.cells_.size(); ++other) {
+      const auto& c = plan.cells_[other];
+      const auto& stages = c.experiment.experiment.stages;
+      if (needs[other].edits_nothing || stages.empty() || stages.front() != kEdit ||
+          group_of(c, keys.lot(c).hex) != group)
+        continue;
+      std::vector<std::string> ids;
+      for (const auto& fact : places(other)) ids.push_back(stage(other, {1, fact}));
+      return reference_of[group] = ids;
+    }
+    fail(ErrorCode::kInvalidArgument, own.experiment.editor.position.text(),
+         ": facts.selection = \"matched\" matches controls to the margins of an edit, and no cell of this group begins "
+         "with one");
+  }
+
+  std::string roles(std::size_t cell) {
+    const auto& c = plan.cells_[cell];
+    const std::string group = group_of(c, keys.lot(c).hex);
+    if (const auto known = roles_of.find(group); known != roles_of.end()) return known->second;
+    std::vector<std::string> below = {knowledge(cell)};
+    std::vector<Key> edits;
+    for (const auto& id : reference(cell)) {
+      below.push_back(id);
+      edits.push_back(key_of(id));
+    }
+    const std::string id =
+        add(NodeKind::kRoles, keys.roles(c, edits), cell, cat("roles of replicate ", c.replicate), std::move(below));
+    plan.roles_.push_back(id);
+    return roles_of[group] = id;
+  }
+
+  std::string measure(std::size_t cell, const ChainPlace& place) {
+    const std::string own_roles = roles(cell);
+    const std::string below = stage(cell, place);
+    const Key key =
+        keys.measure(plan.cells_[cell], below.empty() ? keys.stage(plan.cells_[cell], place, {}, {}) : key_of(below),
+                     key_of(own_roles));
+    std::vector<std::string> ids = {knowledge(cell), own_roles};
+    if (!below.empty()) ids.push_back(below);
+    return add(NodeKind::kMeasure, key, cell,
+               label(cell, place, place.stages == 0 ? "measure the base model" : "measure the edit"), std::move(ids),
+               place);
+  }
+
+  // The last fine-tuning of a chain.
+  std::string part(std::size_t cell, const std::optional<std::int64_t>& fact) {
+    const auto& c = plan.cells_[cell];
+    const ChainPlace end{c.experiment.experiment.stages.size(), fact};
+    const Key key = keys.part(c, keys.stage(c, end, needs[cell].second_moments, roles_keys), key_of(roles(cell)));
+    std::vector<std::string> below = {knowledge(cell), roles(cell)};
+    const std::string before = stage(cell, {end.stages - 1, fact});
+    if (!before.empty()) below.push_back(before);
+    below.insert(below.end(), plan.roles_.begin(), plan.roles_.end());
+    return add(NodeKind::kPart, key, cell, label(cell, end, "finetune"), std::move(below), end);
+  }
+
+  void cell(std::size_t index) {
+    const auto& c = plan.cells_[index];
+    const auto& stages = c.experiment.experiment.stages;
+    std::vector<std::string> below = {knowledge(index), roles(index), measure(index, {})};
+    for (const auto& fact : places(index)) {
+      for (std::size_t s = 1; s <= prefix_stages(c); ++s) {
+        below.push_back(stage(index, {s, fact}));
+        if (stages[s - 1] != kFinetune) below.push_back(measure(index, {s, fact}));
+      }
+      if (prefix_stages(c) < stages.size()) below.push_back(part(index, fact));
+    }
+    std::vector<Key> parts;
+    for (const auto& id : below) parts.push_back(key_of(id));
+    add(NodeKind::kCell, keys.cell(c, parts), index, c.name, std::move(below));
+  }
+};
+
+Plan::Plan(const config::Document& document, const Environment& environment)
+    : environment_(&environment), cells_(config::expand(document, *environment.catalog, environment.locations)) {
+  Builder builder{*this,
+                  environment,
+                  KeyMaker(*environment.registry, *environment.catalog, environment.store->folder() / "digests"),
+                  {},
+                  {},
+                  {},
+                  {}};
+  for (const auto& c : cells_) builder.needs.push_back(editor_needs(c, *environment.registry));
+  // Roles first: fine-tuning anywhere in the experiment depends on all of them.
+  for (std::size_t i = 0; i < cells_.size(); ++i) builder.roles(i);
+  std::sort(roles_.begin(), roles_.end());
+  for (const auto& id : roles_) builder.roles_keys.push_back(find(id).key);
+  for (std::size_t i = 0; i < cells_.size(); ++i) builder.cell(i);
+
+  std::vector<Node> all;
+  Sha256 hash;
+  for (const auto& node : nodes_) {
+    all.push_back(node.node);
+    hash.field(node.node.id).field(node.key.hex);
+  }
+  digest_ = hash.hex();
+  graph_ = std::make_unique<Graph>(std::move(all));
+}
+
+const PlanNode& Plan::find(const std::string& id) const {
+  const auto found = index_.find(id);
+  if (found == index_.end())
+    fail(ErrorCode::kNotFound, "the plan has no node ", id, "; did the experiment's file change while it ran?");
+  return nodes_[found->second];
+}
+
+std::filesystem::path Plan::cell_file(std::size_t cell) const {
+  return cells_[cell].experiment.experiment.output / "cells" / (cells_[cell].name + ".h5");
+}
+
+bool Plan::is_done(const PlanNode& node) const {
+  if (node.kind == NodeKind::kSecondMoments) {
+    KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+    return std::all_of(node.layers.begin(), node.layers.end(), [&](std::int64_t layer) {
+      return environment_->store->contains("second_moment", keys.second_moment(cells_[node.cell].experiment, layer));
+    });
+  }
+  if (node.kind != NodeKind::kCell) return environment_->store->contains(store_kind(node.kind), node.key);
+  const auto file = cell_file(node.cell);
+  if (!std::filesystem::exists(file)) return false;
+  try {
+    return results::Reader(file).attribute<std::string>("/", "key") == node.key.hex;
+  } catch (const Error&) {
+    return false;  // written by something else, or damaged: it is made again
+  }
+}
+
+}  // namespace palimpsest::experiment

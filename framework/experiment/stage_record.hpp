@@ -1,0 +1,56 @@
+// What stages leave besides weights: rows of metrics, of training, of edits, as tables of one HDF5 file in the store.
+//
+// Tables here lack the columns `cell` and `replicate`, which the cell's file adds: a shared stage does not know its
+// cells.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/sweep.hpp"
+#include "plugin/instance.hpp"
+#include "results/table.hpp"
+#include "results/writer.hpp"
+
+namespace palimpsest::experiment {
+
+// Tables by name, with the declarations (aggregate, baseline) of columns that metrics declared.
+class StageRecord {
+ public:
+  // Rows of a plugin's columns below `path`, with edit, ordinal, stage, step, fact and role before them. `facts`: what
+  // the rows' indices mean.
+  void add_rows(const std::string& path, const std::string& edit, const plugin::MeasuringPoint& point,
+                const std::vector<plugin::Column>& columns, const std::vector<plugin::Row>& rows,
+                const std::vector<const palimpsest_fact*>& facts);
+  // The table of that name, made with these columns when it is not there yet.
+  results::Table& table(const std::string& name, const std::string& definition,
+                        const std::vector<results::Column>& columns);
+
+  void save(const std::filesystem::path& folder) const;
+  static StageRecord load(const std::filesystem::path& folder);
+  // Adds all rows of another, in its order.
+  void append(const StageRecord& other);
+
+  const std::vector<results::Table>& tables() const { return tables_; }
+  // Writes the tables, `cell` and `replicate` first, and the declarations.
+  void write(results::Writer& writer, const std::string& cell, std::int64_t replicate) const;
+
+ private:
+  struct Declaration {
+    std::string aggregate, baseline;
+    bool operator==(const Declaration&) const = default;
+  };
+  results::Table* find(const std::string& name);
+  std::vector<results::Table> tables_;
+  std::map<std::pair<std::string, std::string>, Declaration> declared_;  // by table and column
+};
+
+// Columns that several tables share.
+results::Column text_column(std::string name, std::string definition);
+results::Column integer_column(std::string name, std::string unit, std::string definition);
+results::Column number_column(std::string name, std::string unit, std::string definition);
+results::Column bool_column(std::string name, std::string definition);
+
+}  // namespace palimpsest::experiment

@@ -1,0 +1,197 @@
+#include "experiment/worker.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <functional>
+
+#include "base/error.hpp"
+#include "base/progress.hpp"
+#include "experiment/cell_file.hpp"
+#include "experiment/finetune.hpp"
+#include "experiment/moments.hpp"
+#include "experiment/workshop.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+// Builds a store entry in a folder of its own and commits it whole.
+void commit(const Environment& environment, const std::string& kind, const Key& key,
+            const std::function<void(const std::filesystem::path&)>& build) {
+  const auto folder = environment.store->begin(kind, key);
+  try {
+    build(folder);
+    environment.store->commit(kind, key, folder);
+  } catch (...) {
+    environment.store->abandon(folder);
+    throw;
+  }
+}
+
+std::string edit_id(Workshop& workshop, const ChainPlace& place) {
+  if (!place.fact) return "";
+  const data::Roles lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
+  return workshop.facts()[static_cast<std::size_t>(lot.edited.at(static_cast<std::size_t>(*place.fact)))].id;
+}
+
+void knowledge(Workshop& workshop, const std::filesystem::path& folder) {
+  save_knowledge(workshop.facts(), judge_knowledge(workshop.model(), workshop.facts()), folder);
+}
+
+void second_moments(Workshop& workshop) {
+  const PlanNode& node = workshop.node();
+  const config::SecondMomentsSection& section = workshop.experiment().second_moments;
+  const auto& environment = workshop.environment();
+  const auto sums = section.import.set()
+                        ? import_moments(section.import.path, node.layers, workshop.model().config.mlp_width)
+                        : compute_moments(workshop.model(), section, node.layers,
+                                          environment.store->folder() / "unfinished" / (node.node.id + ".safetensors"));
+  KeyMaker keys(*environment.registry, *environment.catalog, environment.store->folder() / "digests");
+  for (const auto& sum : sums) {
+    commit(environment, "second_moment", keys.second_moment(workshop.experiment(), sum.layer),
+           [&](const std::filesystem::path& folder) { save_moment(sum, folder); });
+  }
+}
+
+void roles(Workshop& workshop, const std::filesystem::path& folder) {
+  std::vector<State> edits;
+  for (const auto& id : workshop.node().below) {
+    const PlanNode& node = workshop.plan().find(id);
+    if (node.kind == NodeKind::kStage) edits.push_back(load_state(workshop.stored(node), workshop.model()));
+  }
+  save_roles(assign_roles(workshop.cell(), workshop.facts(), workshop.knowledge(), workshop.model(), edits), folder);
+}
+
+// The requests of one fact: its own prompt, then the augmenter's.
+std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augmenter* augmenter, palimpsest_model& base,
+                                             const palimpsest_fact& fact) {
+  const data::Fact& f = *fact.fact;
+  std::vector<plugin::EditRequest> requests = {{&fact, f.prompt, f.subject, f.target_new, PALIMPSEST_PROMPT_OWN}};
+  if (augmenter == nullptr) return requests;
+  const std::string& as = workshop.experiment().edit.augment_as;
+  const palimpsest_prompt_origin origin = as == "requests"   ? PALIMPSEST_PROMPT_AS_REQUEST
+                                          : as == "contexts" ? PALIMPSEST_PROMPT_AS_CONTEXT
+                                                             : PALIMPSEST_PROMPT_AUGMENTED;
+  for (const auto& prompt : augmenter->augment(base, fact))
+    requests.push_back({&fact, prompt, f.subject, f.target_new, origin});
+  return requests;
+}
+
+void record_edit(const plugin::EditResult& result, const std::vector<plugin::EditRequest>& requests,
+                 StageRecord& record) {
+  auto& table =
+      record.table("/edit_records", "a number that the editor recorded",
+                   {text_column("fact", "id of the fact; empty where it is about the whole edit"),
+                    integer_column("request", "1", "which request of the call; -1 for the whole call"),
+                    text_column("name", "as the editor names it"),
+                    integer_column("step", "1", "step of the editor's optimisation; -1 where there is none"),
+                    number_column("value", "", "the number, in the unit that the editor's documentation states")});
+  for (const auto& r : result.records) {
+    const std::string fact = r.request < 0 ? "" : requests[static_cast<std::size_t>(r.request)].fact->fact->id;
+    table.append_row({fact, r.request, r.name, r.step, r.value});
+  }
+}
+
+void edit(Workshop& workshop, State& state, const ChainPlace& place, StageRecord& record) {
+  const config::Experiment& e = workshop.experiment();
+  const auto editor = workshop.make<plugin::Editor>("editor", e.editor);
+  std::unique_ptr<plugin::Augmenter> augmenter;
+  if (!e.augmenter.id.empty()) augmenter = workshop.make<plugin::Augmenter>("augmenter", e.augmenter);
+  const data::Roles lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
+  const Cast cast(workshop.facts(), {lot.edited, {}, 0});
+
+  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
+  palimpsest_model base = model_of(base_state(workshop.model()), workshop.model(), workshop.cell().seed);
+  editor->reset();
+  if (!state.editor_state.empty() && editor->has_state() && !place.fact) editor->load(state.editor_state);
+
+  const auto facts = cast.view(place.fact);
+  const std::int64_t largest = editor->needs(plugin::model_info_of(workshop.model().config)).largest_batch;
+  const auto apply = [&](const std::vector<plugin::EditRequest>& requests) {
+    record_edit(editor->apply(model, requests), requests, record);
+  };
+  Progress progress("editing", static_cast<std::int64_t>(facts.size()), "facts");
+  if (e.edit.scope == "batch") {
+    if (largest > 0 && static_cast<std::int64_t>(facts.size()) > largest) {
+      fail(ErrorCode::kInvalidArgument, "the editor ", e.editor.id, " takes at most ", largest,
+           " fact(s) at once; edit.scope = \"batch\" gives it ", facts.size(), ": use \"sequential\" or \"isolated\"");
+    }
+    std::vector<plugin::EditRequest> requests;
+    for (const auto* fact : facts) {
+      const auto own = requests_of(workshop, augmenter.get(), base, *fact);
+      requests.insert(requests.end(), own.begin(), own.end());
+    }
+    apply(requests);
+  } else {
+    for (const auto* fact : facts) {
+      apply(requests_of(workshop, augmenter.get(), base, *fact));
+      progress.advance();
+    }
+  }
+  progress.finish();
+  state.current = model.current;
+  state.edited = model.current;
+  state.updates = model.updates;
+  state.editor_state = editor->save();
+}
+
+// Adds the recorded updates once more.
+void reapply(State& state) {
+  for (const auto& update : state.updates) state.current = model::apply(state.current, update);
+  state.edited = state.current;
+  state.finetuned = true;  // the weights are no longer base and updates alone
+}
+
+void stage(Workshop& workshop, const std::filesystem::path& folder) {
+  const ChainPlace& place = workshop.node().place;
+  const std::string& kind = workshop.experiment().experiment.stages[place.stages - 1];
+  State state = workshop.entering();
+  StageRecord record;
+  if (kind == "edit") {
+    edit(workshop, state, place, record);
+  } else if (kind == "reapply") {
+    reapply(state);
+  } else {
+    finetune(workshop, state, place, edit_id(workshop, place), record);
+  }
+  save_state(state, workshop.model(), folder);
+  record.save(folder);
+}
+
+void measure_stage(Workshop& workshop, const std::filesystem::path& folder) {
+  const ChainPlace& place = workshop.node().place;
+  const Cast cast(workshop.facts(), workshop.roles());
+  StageRecord record;
+  const plugin::MeasuringPoint point{static_cast<std::int64_t>(place.stages), place.stages == 0 ? "base" : "edited", 0};
+  measure(workshop, workshop.entering(), point, edit_id(workshop, place), cast.view(place.fact), record);
+  record.save(folder);
+}
+
+void part(Workshop& workshop, const std::filesystem::path& folder) {
+  State state = workshop.entering();
+  StageRecord record;
+  finetune(workshop, state, workshop.node().place, edit_id(workshop, workshop.node().place), record);
+  record.save(folder);
+}
+
+}  // namespace
+
+void run_node(const Plan& plan, const PlanNode& node, const Environment& environment) {
+  Workshop workshop(plan, node, environment);
+  switch (node.kind) {
+    case NodeKind::kSecondMoments: second_moments(workshop); return;
+    case NodeKind::kCell: write_cell_file(workshop); return;
+    default: break;
+  }
+  commit(environment, store_kind(node.kind), node.key, [&](const std::filesystem::path& folder) {
+    switch (node.kind) {
+      case NodeKind::kKnowledge: knowledge(workshop, folder); break;
+      case NodeKind::kRoles: roles(workshop, folder); break;
+      case NodeKind::kStage: stage(workshop, folder); break;
+      case NodeKind::kMeasure: measure_stage(workshop, folder); break;
+      default: part(workshop, folder); break;
+    }
+  });
+}
+
+}  // namespace palimpsest::experiment

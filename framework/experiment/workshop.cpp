@@ -1,0 +1,152 @@
+#include "experiment/workshop.hpp"
+
+#include <ATen/ATen.h>
+
+#include <map>
+
+#include "base/error.hpp"
+#include "experiment/moments.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+at::ScalarType dtype_of(const std::string& name) { return name == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+
+std::vector<std::vector<std::string>> rows_of(const data::Dataset& dataset, data::Split split,
+                                              const std::vector<std::string>& columns) {
+  std::vector<std::vector<std::string>> rows;
+  for (std::int64_t row = 0; row < dataset.rows(split); ++row) {
+    std::vector<std::string>& texts = rows.emplace_back();
+    for (const auto& column : columns) texts.emplace_back(dataset.text(split, row, dataset.column(column)));
+  }
+  return rows;
+}
+
+}  // namespace
+
+Workshop::Workshop(const Plan& plan, const PlanNode& node, const Environment& environment)
+    : plan_(&plan), node_(&node), environment_(&environment) {}
+
+const model::Model& Workshop::model() {
+  if (!model_) {
+    const config::ModelSection& m = experiment().model;
+    model_ = model::open_model(m.path.path,
+                               {.dtype = dtype_of(m.dtype), .device = at::Device(m.device), .check_finite = false});
+    if (!model_->tokenizer) fail(ErrorCode::kNotFound, m.path.given, " has no tokenizer.json");
+  }
+  return *model_;
+}
+
+const std::vector<data::Fact>& Workshop::facts() {
+  if (!facts_) facts_ = load_considered_facts(experiment(), model());
+  return *facts_;
+}
+
+std::filesystem::path Workshop::stored(const PlanNode& node) {
+  const auto folder = environment_->store->find(store_kind(node.kind), node.key);
+  if (!folder) fail(ErrorCode::kInternal, "the result of \"", node.node.label, "\" is not in the store");
+  return *folder;
+}
+
+std::optional<std::filesystem::path> Workshop::find_below(NodeKind kind) {
+  for (const auto& id : node_->below) {
+    const PlanNode& node = plan_->find(id);
+    if (node.kind == kind) return stored(node);
+  }
+  return std::nullopt;
+}
+
+std::filesystem::path Workshop::below(NodeKind kind) {
+  const auto folder = find_below(kind);
+  if (!folder) fail(ErrorCode::kInternal, "\"", node_->node.label, "\" has no ", name_of(kind), " below it");
+  return *folder;
+}
+
+const std::vector<Knowledge>& Workshop::knowledge() {
+  if (!knowledge_) knowledge_ = load_knowledge(below(NodeKind::kKnowledge));
+  return *knowledge_;
+}
+
+Roles Workshop::roles() { return load_roles(below(NodeKind::kRoles)); }
+
+State Workshop::entering() {
+  const auto folder = find_below(NodeKind::kStage);
+  return folder ? load_state(*folder, model()) : base_state(model());
+}
+
+std::vector<data::FilterFact> Workshop::all_facts() {
+  std::map<std::int64_t, data::FilterFact> union_of_roles;
+  for (const auto& id : plan_->roles()) {
+    const Roles roles = load_roles(stored(plan_->find(id)));
+    for (const auto i : roles.edited) union_of_roles[i].edited = true;
+    for (const auto i : roles.intrinsic) union_of_roles[i].intrinsic = true;
+  }
+  std::vector<data::FilterFact> all;
+  for (auto& [index, fact] : union_of_roles) {
+    fact.fact = &facts()[static_cast<std::size_t>(index)];
+    all.push_back(fact);
+  }
+  return all;
+}
+
+std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::DatasetRequest& request) {
+  data::DatasetOptions options;
+  options.source.columns = request.columns;
+  options.filter.mode = request.filter ? data::filter_mode(experiment().filter.mode) : data::FilterMode::kOff;
+  options.filter.targets_of_intrinsic = experiment().filter.targets_of_intrinsic;
+  options.validation_share = request.validation_share;
+  // One held-out sample for all cells: what is compared is compared on the same text.
+  options.seed = static_cast<std::uint64_t>(experiment().experiment.seed);
+  const auto dataset = data::Dataset::open(request.path, options, all_facts());
+  opened_->push_back({std::filesystem::path(request.path).filename().string(), dataset.file_sha256(), dataset.digest(),
+                      dataset.counts()});
+  auto texts = std::make_shared<plugin::TextDataset>();
+  texts->train = rows_of(dataset, data::Split::kTrain, request.columns);
+  texts->validation = rows_of(dataset, data::Split::kValidation, request.columns);
+  return texts;
+}
+
+std::shared_ptr<const plugin::Session> Workshop::session() {
+  if (session_) return session_;
+  session_ = std::make_shared<plugin::Session>();
+  session_->tokenizer = model().tokenizer;
+  session_->seed = cell().seed;
+  session_->open_dataset = [this](const plugin::DatasetRequest& request) { return open_dataset(request); };
+  auto moments = std::make_shared<std::map<std::int64_t, std::shared_ptr<const model::SecondMoment>>>();
+  session_->second_moment = [this, moments](std::int64_t layer) {
+    auto& known = (*moments)[layer];
+    if (!known) {
+      KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+      const auto folder = environment_->store->find("second_moment", keys.second_moment(experiment(), layer));
+      if (!folder) {
+        fail(ErrorCode::kInvalidArgument, "the second moment of layer ", layer,
+             " was not announced through editor.needs/1");
+      }
+      known = std::make_shared<const model::SecondMoment>(load_moment(*folder, layer));
+    }
+    return known;
+  };
+  return session_;
+}
+
+void Workshop::record_data(StageRecord& record) const {
+  for (const auto& data : *opened_) {
+    auto& table = record.table(
+        "/data", "a file that a task or the host opened, with what the irrelevance filter did",
+        {text_column("file", "name of the file"), text_column("sha256", "of the file"),
+         text_column("digest", "of the rows that were kept and their split"),
+         integer_column("read", "rows", "rows of the file"),
+         integer_column("dropped", "rows", "rows that the filter dropped"),
+         integer_column("train", "rows", "rows to train on"), integer_column("validation", "rows", "rows held out"),
+         integer_column("hits_subject", "rows", "rows with a subject of a fact"),
+         integer_column("hits_alias", "rows", "rows with an alias"),
+         integer_column("hits_edited_target", "rows", "rows with a target of an edited fact"),
+         integer_column("hits_intrinsic_target", "rows", "rows with a target of an intrinsic fact"),
+         integer_column("hits_prompt_phrase", "rows", "rows with three consecutive words of a prompt")});
+    const auto& c = data.counts;
+    table.append_row({data.path, data.sha256, data.digest, c.read, c.dropped, c.train, c.validation, c.hits[0],
+                      c.hits[1], c.hits[2], c.hits[3], c.hits[4]});
+  }
+}
+
+}  // namespace palimpsest::experiment
