@@ -145,7 +145,7 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
     ChunkedLogits logits = make(saved[0], saved[1], saved[2], saved[3], dtypes);
     const at::Tensor d_logprobs = gradients[0].to(dtypes.sum).contiguous();
     std::vector<at::Tensor> d_inputs, d_weights;
-    for (std::size_t term = 0; term < (saved[2].defined() ? 2U : 1U); ++term) {
+    for (std::size_t term = 0; term < (saved[3].numel() > 0 ? 2U : 1U); ++term) {
       const at::Tensor &x = saved[2 * term], &weight = saved[2 * term + 1];
       d_inputs.push_back(context->needs_input_grad(2 * term) ? at::empty(x.sizes(), x.options()) : at::Tensor());
       d_weights.push_back(context->needs_input_grad(2 * term + 1)
@@ -172,7 +172,7 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
   static ChunkedLogits make(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& x2,
                             const at::Tensor& weight2, Dtypes dtypes) {
     std::vector<at::Tensor> inputs = {x.to(dtypes.product)}, weights = {weight.to(dtypes.product)};
-    if (x2.defined()) {
+    if (weight2.numel() > 0) {
       inputs.push_back(x2.to(dtypes.product));
       weights.push_back(weight2.to(dtypes.product));
     }
@@ -253,7 +253,9 @@ at::Tensor target_logprobs(const std::vector<HeadTerm>& terms, const at::Tensor&
   }
   for (const HeadTerm& term : terms) check_shapes(term.x, term.weight, targets);
   check_targets(targets, terms.front().weight.size(0), "target token");
-  const HeadTerm second = terms.size() == 2 ? terms[1] : HeadTerm{};
+  // Custom functions take no undefined tensors: an empty one stands for a term that is not there.
+  const at::Tensor none = at::empty({0}, terms[0].x.options());
+  const HeadTerm second = terms.size() == 2 ? terms[1] : HeadTerm{none, none};
   return TargetLogprobs::apply(terms[0].x, terms[0].weight, second.x, second.weight, targets.to(terms[0].x.device()));
 }
 

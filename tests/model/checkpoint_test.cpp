@@ -1,0 +1,155 @@
+#include "model/checkpoint.hpp"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "model/golden_model.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class CheckpointFolder : public ::testing::Test {
+ protected:
+  CheckpointFolder() {
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder = fs::path(::testing::TempDir()) / cat("palimpsest_", ::getpid(), "_", test->name());
+    fs::create_directories(folder);
+    for (const char* name : {"config.json", "model.safetensors"}) {
+      fs::copy_file(golden_folder("llama_tied") / name, folder / name, fs::copy_options::overwrite_existing);
+    }
+  }
+  ~CheckpointFolder() override { fs::remove_all(folder); }
+
+  std::string refusal(ErrorCode code, const OpenOptions& options = {}) {
+    try {
+      open_model(folder, options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+      return error.what();
+    }
+    return "(opened)";
+  }
+
+  // Writes the folder's tensors again, changed.
+  void rewrite(const std::function<void(std::vector<NamedTensor>&)>& change) {
+    const auto file = SafetensorsFile::open(golden_folder("llama_tied") / "model.safetensors");
+    std::vector<NamedTensor> tensors;
+    for (const TensorView& view : file->tensors()) tensors.push_back({view.name, view.dtype, view.shape, view.bytes});
+    change(tensors);
+    write_safetensors(folder / "model.safetensors", tensors);
+  }
+
+  static NamedTensor& named(std::vector<NamedTensor>& tensors, const std::string& name) {
+    return *std::find_if(tensors.begin(), tensors.end(),
+                         [&](const NamedTensor& tensor) { return tensor.name == name; });
+  }
+
+  fs::path folder;
+};
+
+TEST_F(CheckpointFolder, MissingWrongAndExtraTensorsAreNamed) {
+  rewrite([](auto& tensors) { named(tensors, "model.norm.weight").name = "model.nrm.weight"; });
+  EXPECT_THAT(
+      refusal(ErrorCode::kNotFound),
+      HasSubstr("model.norm.weight (final_norm.weight, shape [32]) is missing (did you mean \"model.nrm.weight\"?)"));
+  rewrite([](auto& tensors) { named(tensors, "model.layers.1.mlp.up_proj.weight").shape = {32, 64}; });
+  EXPECT_THAT(refusal(ErrorCode::kInvalidArgument),
+              HasSubstr("model.layers.1.mlp.up_proj.weight has shape [32, 64], expected [64, 32]"));
+  static const std::vector<float> kFour(4, 1.0F);
+  const auto bytes = std::as_bytes(std::span(kFour));
+  rewrite([&](auto& tensors) { tensors.push_back({"model.layers.0.adapter", DType::kFloat32, {4}, bytes}); });
+  EXPECT_THAT(refusal(ErrorCode::kUnsupported), HasSubstr("model.layers.0.adapter of shape [4] does not belong"));
+  rewrite([&](auto& tensors) {
+    tensors.push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", DType::kFloat32, {4}, bytes});
+  });
+  EXPECT_EQ(refusal(ErrorCode::kUnsupported), "(opened)");
+  rewrite([](auto& tensors) {
+    NamedTensor& tensor = named(tensors, "model.norm.weight");
+    tensor.dtype = DType::kInt32;
+  });
+  EXPECT_THAT(refusal(ErrorCode::kUnsupported), HasSubstr("model.norm.weight is stored as I32"));
+}
+
+TEST_F(CheckpointFolder, DamagedFilesAreRefused) {
+  fs::resize_file(folder / "model.safetensors", 100000);
+  EXPECT_THAT(refusal(ErrorCode::kCorrupt), HasSubstr("model.safetensors"));
+  fs::remove(folder / "model.safetensors");
+  EXPECT_NE(refusal(ErrorCode::kNotFound), "(opened)");
+  fs::remove(folder / "config.json");
+  EXPECT_THAT(refusal(ErrorCode::kNotFound), HasSubstr("config.json"));
+  fs::remove_all(folder);
+  EXPECT_THAT(refusal(ErrorCode::kNotFound), HasSubstr("expected a model folder"));
+}
+
+TEST_F(CheckpointFolder, NotANumberIsFoundWhenAskedFor) {
+  const auto file = SafetensorsFile::open(golden_folder("llama_tied") / "model.safetensors");
+  std::vector<float> values(32, 1.0F);
+  values[7] = std::numeric_limits<float>::quiet_NaN();
+  rewrite([&](auto& tensors) { named(tensors, "model.norm.weight").bytes = std::as_bytes(std::span(values)); });
+  EXPECT_EQ(refusal(ErrorCode::kNumeric), "(opened)");
+  OpenOptions options;
+  options.check_finite = true;
+  EXPECT_THAT(refusal(ErrorCode::kNumeric, options), HasSubstr("model.norm.weight holds 1 values"));
+}
+
+TEST_F(CheckpointFolder, SavedModelsReadBackBitForBit) {
+  for (const std::string& name : golden_names()) {
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      OpenOptions options;
+      options.dtype = dtype;
+      const Model model = open_model(golden_folder(name), options);
+      // A leftover of a sharded checkpoint must not win over the new file.
+      std::ofstream(folder / "model.safetensors.index.json") << "{}";
+      save_model(model, folder);
+      const Model again = open_model(folder, options);
+      ASSERT_EQ(again.parameters.size(), model.parameters.size());
+      for (std::size_t i = 0; i < model.parameters.size(); ++i) {
+        EXPECT_TRUE(equal_bits(again.parameters[i], model.parameters[i])) << model.parameters.infos()[i].name;
+      }
+      const nlohmann::json config = nlohmann::json::parse(read_file(folder / "config.json"));
+      EXPECT_EQ(config["dtype"], dtype == at::kFloat ? "float32" : "bfloat16");
+      const ForwardRequest request = whole_request(Reference(name));
+      EXPECT_TRUE(equal_bits(forward(again, request).logits, forward(model, request).logits));
+    }
+  }
+}
+
+TEST_F(CheckpointFolder, AModelMaySaveOverItself) {
+  const Model model = open_model(folder);
+  const ForwardRequest request = whole_request(Reference("llama_tied"));
+  const at::Tensor before = forward(model, request).logits;
+  const std::string digest = model.digest();
+  const at::Tensor& weight = model.parameters.at("layers.0.mlp.down.weight");
+  Model changed = model;
+  changed.parameters = model.parameters.with("layers.0.mlp.down.weight", weight * 2);
+  save_model(changed, folder);
+  EXPECT_TRUE(equal_bits(forward(model, request).logits, before));
+  EXPECT_TRUE(equal_bits(open_model(folder).parameters.at("layers.0.mlp.down.weight"), weight * 2));
+  EXPECT_NE(open_model(folder).digest(), digest);
+  EXPECT_EQ(model.digest(), digest);
+}
+
+TEST(CheckpointDigest, FollowsTheBytes) {
+  EXPECT_EQ(open_model(golden_folder("llama_tied")).digest(), open_model(golden_folder("llama_tied")).digest());
+  EXPECT_NE(open_model(golden_folder("llama_tied")).digest(), open_model(golden_folder("llama_rope3")).digest());
+}
+
+TEST(CheckpointMemory, TensorsAreAligned) {
+  for (const std::string& name : golden_names()) {
+    const Model model = open_model(golden_folder(name));
+    for (std::size_t i = 0; i < model.parameters.size(); ++i) {
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(model.parameters[i].const_data_ptr()) % 64, 0U);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace palimpsest::model

@@ -1,0 +1,156 @@
+// model_dump MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors SAVED_FOLDER: what the runtime computes for the inputs
+// that compare_with_transformers.py wrote, for it to compare.
+//
+// Input: token_ids [rows, tokens], gradient_ids [rows, tokens], prompts [n, widest], prompt_lengths [n], new_tokens
+// [1]. Output: logits [rows * tokens, vocabulary]; cache_difference [2], the largest difference of a run that continues
+// a cache of the first half of every row from the full run, from layer 0 and from the middle layer; loss and
+// grad.<stored name> of the mean cross-entropy over gradient_ids; continuations [n, new_tokens]; seconds [4] of open,
+// first logits, loss and backward, generation.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <chrono>
+#include <cstring>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "model/architectures/registry.hpp"
+#include "model/decoder.hpp"
+#include "model/generation.hpp"
+#include "model/safetensors.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+class Clock {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return seconds;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+at::Tensor ids(const SafetensorsFile& file, const std::string& name) {
+  const TensorView* view = file.find(name);
+  if (view == nullptr || view->dtype != DType::kInt64) {
+    fail(ErrorCode::kInvalidArgument, file.path().string(), ": expected an I64 tensor ", name);
+  }
+  at::Tensor tensor = at::empty(view->shape, at::kLong);
+  std::memcpy(tensor.mutable_data_ptr(), view->bytes.data(), view->bytes.size());
+  return tensor;
+}
+
+double cache_difference(const Model& model, const at::Tensor& token_ids, const at::Tensor& logits, std::int64_t start) {
+  const std::int64_t rows = token_ids.size(0), tokens = token_ids.size(1), half = tokens / 2;
+  ForwardRequest prefix;
+  prefix.token_ids = token_ids;
+  prefix.return_cache = true;
+  if (start > 0) prefix.capture = {{SitePoint::kLayerOut, start - 1}};
+  const ForwardResult kept = forward(model, prefix);
+  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(rows), half);
+  const Cache cache = kept.cache.truncate(lengths).from_layer(start);
+  ForwardRequest request;
+  request.token_ids = token_ids.narrow(1, half, tokens - half);
+  request.cache = &cache;
+  request.first_layer = start;
+  if (start > 0) request.hidden = kept.captured[0].narrow(1, half, tokens - half);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t t = half; t < tokens; ++t) request.logits.push_back({row, t - half});
+  }
+  const at::Tensor full = logits.view({rows, tokens, -1}).narrow(1, half, tokens - half).flatten(0, 1);
+  return (forward(model, request).logits - full).abs().max().item<double>();
+}
+
+void run(const char* folder, const char* input_path, const char* output_path, const char* saved_folder) {
+  const auto input = SafetensorsFile::open(input_path);
+  std::vector<double> seconds;
+  Clock clock;
+  const Model model = open_model(folder);
+  seconds.push_back(clock.lap());
+  ForwardRequest first;
+  first.token_ids = ids(*input, "token_ids").narrow(0, 0, 1).narrow(1, 0, 10);
+  first.logits = {{0, 9}};
+  forward(model, first);
+  seconds.push_back(clock.lap());
+
+  std::vector<std::pair<std::string, at::Tensor>> results;
+  const at::Tensor token_ids = ids(*input, "token_ids");
+  ForwardRequest request;
+  request.token_ids = token_ids;
+  for (std::int64_t row = 0; row < token_ids.size(0); ++row) {
+    for (std::int64_t t = 0; t < token_ids.size(1); ++t) request.logits.push_back({row, t});
+  }
+  const at::Tensor logits = forward(model, request).logits;
+  results.emplace_back("logits", logits);
+  const std::vector<double> differences = {cache_difference(model, token_ids, logits, 0),
+                                           cache_difference(model, token_ids, logits, model.config.layers / 2)};
+  results.emplace_back("cache_difference", at::tensor(differences).to(at::kFloat));
+
+  std::vector<at::Tensor> leaves;
+  for (std::size_t i = 0; i < model.parameters.size(); ++i) {
+    leaves.push_back(model.parameters[i].detach().requires_grad_(true));
+  }
+  const Parameters trained(model.parameters.infos(), leaves);
+  const at::Tensor gradient_ids = ids(*input, "gradient_ids");
+  clock.lap();
+  const at::Tensor loss = causal_loss(model.config, trained, gradient_ids, {}, gradient_ids);
+  loss.backward();
+  seconds.push_back(clock.lap());
+  results.emplace_back("loss", loss.detach().reshape({1}));
+  const Architecture& architecture = find_architecture(model.config.architecture, folder);
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    results.emplace_back("grad." + stored_name(architecture, trained.infos()[i].name).name, trained[i].grad());
+  }
+
+  const at::Tensor prompt_ids = ids(*input, "prompts"), lengths = ids(*input, "prompt_lengths");
+  std::vector<std::vector<std::int64_t>> prompts;
+  for (std::int64_t row = 0; row < prompt_ids.size(0); ++row) {
+    const std::int64_t* begin = prompt_ids.const_data_ptr<std::int64_t>() + row * prompt_ids.size(1);
+    prompts.emplace_back(begin, begin + lengths[row].item<std::int64_t>());
+  }
+  GenerationOptions options;
+  options.max_new_tokens = ids(*input, "new_tokens").item<std::int64_t>();
+  clock.lap();
+  const auto continuations = generate(model, prompts, options);
+  seconds.push_back(clock.lap());
+  at::Tensor generated = at::empty({static_cast<std::int64_t>(prompts.size()), options.max_new_tokens}, at::kLong);
+  for (std::size_t row = 0; row < continuations.size(); ++row) {
+    std::copy(continuations[row].begin(), continuations[row].end(),
+              generated.mutable_data_ptr<std::int64_t>() + static_cast<std::int64_t>(row) * options.max_new_tokens);
+  }
+  results.emplace_back("continuations", generated);
+  results.emplace_back("seconds", at::tensor(seconds).to(at::kFloat));
+
+  std::vector<NamedTensor> tensors;
+  for (auto& [name, tensor] : results) {
+    tensor = tensor.contiguous();
+    tensors.push_back({name,
+                       tensor.scalar_type() == at::kLong ? DType::kInt64 : DType::kFloat32,
+                       tensor.sizes().vec(),
+                       {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+  }
+  write_safetensors(output_path, tensors);
+  save_model(model, saved_folder);
+}
+
+}  // namespace
+}  // namespace palimpsest::model
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    std::cerr << "usage: model_dump MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors SAVED_FOLDER\n";
+    return 2;
+  }
+  try {
+    palimpsest::model::run(argv[1], argv[2], argv[3], argv[4]);
+  } catch (const std::exception& error) {
+    std::cerr << "model_dump: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
