@@ -29,8 +29,8 @@ struct MetricColumn {
 };
 
 struct MetricRows {
-  std::string id;  // as in /metrics/<id>
-  results::Table table;
+  std::string id;                     // as in /metrics/<id>
+  results::Table table;               // declared truth values as float64: 0, 1, or NaN where the file holds NaN
   std::vector<MetricColumn> columns;  // the declared ones, in their order
 
   // nullptr when the metric declares no such column.
@@ -110,8 +110,5 @@ double reference_value(const Series::Values& values, const Unit& unit);
 using SeriesKey = std::pair<std::size_t, std::string>;
 std::map<SeriesKey, Series> series_of(const MetricRows& metric, std::string_view column, const results::Table& cells,
                                       const std::vector<Configuration>& configurations);
-
-// The first that `metric` has of the names by which a column may go; nullptr when it has none.
-const MetricColumn* first_of(const MetricRows& metric, std::span<const std::string_view> names);
 
 }  // namespace palimpsest::experiment

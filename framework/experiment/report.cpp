@@ -1,0 +1,319 @@
+#include "experiment/report.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "results/reader.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using results::Bool;
+using results::Table;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t kWidth = 100;
+// Fewer than these show how it works and prove nothing.
+constexpr std::size_t kFewFacts = 20;
+constexpr std::int64_t kFewReplicates = 2;
+
+std::string fixed(double value, const char* format = "%.2f") {
+  if (std::isnan(value)) return "-";
+  char text[40];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+std::string arrow(double before, double after, const char* format = "%.2f") {
+  if (std::isnan(before) && std::isnan(after)) return "-";
+  return cat(fixed(before, format), " -> ", fixed(after, format));
+}
+
+// Texts are counted in code points: names may be in any script.
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
+}
+
+// The first `width` code points.
+std::string cut(std::string_view text, std::size_t width) {
+  std::size_t bytes = 0;
+  for (std::size_t points = 0; bytes < text.size(); ++bytes) {
+    if ((static_cast<unsigned char>(text[bytes]) & 0xC0u) == 0x80u) continue;
+    if (points++ == width) break;
+  }
+  return std::string(text.substr(0, bytes));
+}
+
+// Words on lines of at most kWidth; later lines are indented by `indent`. A word longer than a line is broken.
+std::string wrapped(const std::string& text, std::size_t first_indent, std::size_t indent) {
+  std::string out;
+  std::string line(first_indent, ' ');
+  bool begun = false;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (begun && width_of(line) + 1 + width_of(word) > kWidth) {
+      out += line + "\n";
+      line.assign(indent, ' ');
+      begun = false;
+    }
+    if (begun) line += ' ';
+    line += word;
+    begun = true;
+    while (width_of(line) > kWidth) {
+      const std::string head = cut(line, kWidth);
+      out += head + "\n";
+      line = std::string(indent, ' ') + line.substr(head.size());
+    }
+  }
+  return out + line + "\n";
+}
+
+// A table with a line of heads; the first column to the left, the others to the right.
+std::string aligned(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line = "  ";
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string space(widths[i] - width_of(row[i]), ' ');
+      line += i == 0 ? row[i] + space : "  " + space + row[i];
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  }
+  return out;
+}
+
+// A row of /summary by its place.
+class SummaryRows {
+ public:
+  explicit SummaryRows(const Table& summary) : summary_(&summary) {
+    const auto& configuration = summary.values<std::string>("configuration");
+    const auto& role = summary.values<std::string>("role");
+    const auto& metric = summary.values<std::string>("metric");
+    const auto& outcome = summary.values<std::string>("outcome");
+    const auto& ordinal = summary.values<std::int64_t>("ordinal");
+    const auto& stage = summary.values<std::string>("stage");
+    const auto& step = summary.values<std::int64_t>("step");
+    for (std::size_t row = 0; row < summary.rows(); ++row) {
+      // Within an ordinal `finetuned` is last whatever its step.
+      rows_[{configuration[row], role[row], metric[row], outcome[row]}]
+           [{ordinal[row], stage[row], stage[row] == "finetuned" ? 0 : step[row]}] = row;
+    }
+  }
+
+  // The metric that the table is about: the first with the primary outcome.
+  std::string metric_of(const std::string& configuration) const {
+    for (const auto& [key, points] : rows_) {
+      if (key[0] == configuration && key[3] == "all_top1") return key[2];
+    }
+    return "";
+  }
+
+  using Points = std::map<Point, std::size_t>;
+  const Points* find(const std::string& configuration, const std::string& role, const std::string& metric,
+                     const std::string& outcome) const {
+    const auto found = rows_.find({configuration, role, metric, outcome});
+    return found == rows_.end() ? nullptr : &found->second;
+  }
+
+  double number(std::size_t row, std::string_view column) const { return summary_->values<double>(column)[row]; }
+  std::int64_t whole(std::size_t row, std::string_view column) const {
+    return summary_->values<std::int64_t>(column)[row];
+  }
+
+ private:
+  const Table* summary_;
+  std::map<std::array<std::string, 4>, Points> rows_;
+};
+
+// What comes last, and what it is measured against.
+struct Ends {
+  Point start, last;
+  bool against_edited = false;
+};
+
+std::optional<Ends> ends_of(const SummaryRows::Points& points) {
+  if (points.empty()) return std::nullopt;
+  Ends ends{points.begin()->first, points.rbegin()->first, false};
+  for (const auto& [point, row] : points) {
+    if (point.stage != "edited" || point == ends.last) continue;
+    ends.start = point;
+    ends.against_edited = true;
+    break;
+  }
+  return ends;
+}
+
+struct Size {
+  std::int64_t facts = 0, replicates = 0;
+};
+
+// One line of the table, "" in each place that was not measured.
+std::vector<std::string> line_of(const SummaryRows& rows, const std::string& configuration, const std::string& role,
+                                 const std::string& metric, Size& size) {
+  const auto* answers = rows.find(configuration, role, metric, "all_top1");
+  const auto ends = answers == nullptr ? std::nullopt : ends_of(*answers);
+  if (!ends) return {};
+  const auto mean_at = [&](const std::string& outcome, const Point& point) {
+    const auto* points = rows.find(configuration, role, metric, outcome);
+    if (points == nullptr) return kNaN;
+    const auto found = points->find(point);
+    return found == points->end() ? kNaN : rows.number(found->second, "mean");
+  };
+  const std::size_t last = answers->at(ends->last);
+  size = {rows.whole(last, "n_facts"), rows.whole(last, "n_replicates")};
+  const std::string against = ends->against_edited ? "edited" : "base";
+  const double retention = ends->start == ends->last ? kNaN : rows.number(last, "retention_" + against);
+  std::string kept = "-";
+  if (!std::isnan(retention)) {
+    kept = fixed(retention);
+    const double low = rows.number(last, "retention_low_" + against);
+    if (!std::isnan(low)) {
+      kept += cat(" (", fixed(low), " to ", fixed(rows.number(last, "retention_high_" + against)), ")");
+    }
+  }
+  const auto change = [&](const std::string& outcome, const char* format) {
+    const double after = mean_at(outcome, ends->last);
+    return ends->start == ends->last ? fixed(after, format) : arrow(mean_at(outcome, ends->start), after, format);
+  };
+  return {role,
+          cat(size.facts),
+          cat(size.replicates),
+          change("all_top1", "%.2f"),
+          kept,
+          change("margin", "%+.2f"),
+          fixed(mean_at("generated", ends->last)),
+          fixed(mean_at("generated_placebo", ends->last))};
+}
+
+double mean_of_cells(const Table& cells, const Configuration& configuration, std::string_view column) {
+  double sum = 0;
+  std::int64_t n = 0;
+  for (const auto row : configuration.rows) {
+    const double value = cells.values<double>(column)[row];
+    if (std::isnan(value)) continue;
+    sum += value;
+    ++n;
+  }
+  return n == 0 ? kNaN : sum / static_cast<double>(n);
+}
+
+// "plain: editor rome, ...; validation loss 3.21 -> 2.95 nat/token (200 steps)"
+std::string heading(const Table& cells, const Configuration& configuration) {
+  const std::size_t row = configuration.rows.front();
+  const auto text = [&](std::string_view column) { return cells.values<std::string>(column)[row]; };
+  std::string out = cat(configuration.name, ": editor ", text("editor").empty() ? "none" : text("editor"));
+  if (!cells.values<Bool>("tuned")[row]) return out + ", no fine-tuning";
+  out +=
+      cat(", task ", text("task"), ", freeze policy ", text("freeze_policy").empty() ? "none" : text("freeze_policy"));
+  const double before = mean_of_cells(cells, configuration, "validation_loss_before");
+  const double after = mean_of_cells(cells, configuration, "validation_loss_after");
+  out += cat("; validation loss ", arrow(before, after, "%.3f"), " nat/token");
+  if (after >= before) out += ": the fine-tuning did not improve its own task";
+  return out;
+}
+
+constexpr std::string_view kLegend =
+    "edited: facts that an edit wrote, judged by the new answer. intrinsic: facts that the unedited model already knew "
+    "(the control), judged by the true answer. right: share of the facts whose answer is the model's first choice, "
+    "before and after (before: as edited, or the unedited model where nothing was edited earlier). retention: share of "
+    "those right before that are still right after, with a 95 % interval. margin: lead of the answer over the best "
+    "other one, in nat; below 0 another answer leads. generated: share whose answer stands in the text that the model "
+    "writes; placebo: the same for an answer that nobody taught. -: not measured.";
+
+std::string conclusions(const Table& contrasts) {
+  std::string out;
+  const auto& headline = contrasts.values<Bool>("headline");
+  const auto& sentences = contrasts.values<std::string>("sentence");
+  const auto& notes = contrasts.values<std::string>("note");
+  const auto& facts = contrasts.values<std::int64_t>("n_facts_a");
+  std::set<std::string> said;
+  for (std::size_t row = 0; row < contrasts.rows(); ++row) {
+    if (!headline[row] || facts[row] == 0) continue;
+    out += wrapped("* " + sentences[row], 2, 4);
+    if (!notes[row].empty() && said.insert(notes[row]).second) out += wrapped(cat("(", notes[row], ")"), 4, 4);
+  }
+  return out;
+}
+
+std::string gate_words(const Table& gate) {
+  std::string out;
+  const auto& cells = gate.values<std::string>("cell");
+  const auto& passed = gate.values<Bool>("passed");
+  const auto& reasons = gate.values<std::string>("reason");
+  for (std::size_t row = 0; row < gate.rows(); ++row) {
+    if (!passed[row]) out += wrapped(cat("* ", cells[row], ": ", reasons[row]), 2, 4);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string report(const Measurements& measurements, const Table& summary, const Table& contrasts, const Table& gate) {
+  const auto configurations = configurations_of(measurements.cells);
+  const SummaryRows rows(summary);
+  std::string out;
+  std::size_t fewest_facts = std::numeric_limits<std::size_t>::max();
+  std::int64_t fewest_replicates = std::numeric_limits<std::int64_t>::max();
+  bool measured = false;
+  for (const auto& configuration : configurations) {
+    out += wrapped(heading(measurements.cells, configuration), 0, 4);
+    const std::string metric = rows.metric_of(configuration.name);
+    std::vector<std::vector<std::string>> table{
+        {"role", "facts", "replicates", "right", "retention (95 %)", "margin", "generated", "placebo"}};
+    for (const std::string role : {"edited", "intrinsic"}) {
+      Size size;
+      auto line = line_of(rows, configuration.name, role, metric, size);
+      if (line.empty()) continue;
+      table.push_back(std::move(line));
+      measured = true;
+      fewest_facts = std::min(fewest_facts, static_cast<std::size_t>(size.facts));
+      fewest_replicates = std::min(fewest_replicates, size.replicates);
+    }
+    if (table.size() > 1) {
+      out += aligned(table) + "\n";
+    } else {
+      out += "  retention was not measured (no metric of this file has the outcome all_top1)\n\n";
+    }
+  }
+  if (const std::string sentences = conclusions(contrasts); !sentences.empty()) {
+    out += "What follows from the intervals:\n" + sentences + "\n";
+  }
+  if (const std::string failures = gate_words(gate); !failures.empty()) {
+    out += "Kept out of the conclusions by the quality gate:\n" + failures + "\n";
+  }
+  if (measured && (fewest_facts < kFewFacts || fewest_replicates < kFewReplicates)) {
+    out += wrapped(cat(fewest_facts, fewest_facts == 1 ? " fact and " : " facts and ", fewest_replicates,
+                       fewest_replicates == 1 ? " replicate" : " replicates", ": a demonstration, not evidence."),
+                   0, 0) +
+           "\n";
+  }
+  return out + wrapped(std::string(kLegend), 0, 0);
+}
+
+std::string report(const std::filesystem::path& file) {
+  const results::Reader reader(file);
+  const auto measurements = read_measurements(reader);
+  const auto gate = reader.has("/quality_gate") ? reader.table("/quality_gate") : quality_gate(measurements);
+  const auto summary = reader.has("/summary") ? reader.table("/summary") : summarise(measurements);
+  const auto differences = reader.has("/contrasts") ? reader.table("/contrasts") : contrasts(measurements, gate);
+  return report(measurements, summary, differences, gate);
+}
+
+}  // namespace palimpsest::experiment
