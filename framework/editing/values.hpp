@@ -32,8 +32,31 @@ struct OptimisedValue {
   std::vector<ValueStep> steps;
 };
 
-// Rows [0, target_rows) of the pass end with all target tokens but the last and are taught `target_ids`; the row after
-// them is the KL row. `init` [hidden]: the value of the bare prompt, which bounds delta. `each_step` may throw to stop.
+// The objective of v* as a function of delta. Rows [0, target_rows) of the pass end with all target tokens but the last
+// and are taught `target_ids`; the row after them is the KL row. `init` [hidden]: the value of the bare prompt. `pass`
+// must outlive this object.
+class ValueObjective {
+ public:
+  ValueObjective(const LookupPass& pass, const std::vector<LookupRow>& rows, std::int64_t target_rows,
+                 std::vector<std::int64_t> target_ids, const at::Tensor& init, const ValueOptions& options);
+
+  struct Evaluated {
+    at::Tensor loss;  // scalar, differentiable in delta
+    ValueStep parts;
+  };
+  // The first delta this is asked about is the unedited model of the KL term: it should be zero.
+  Evaluated at(const at::Tensor& delta);
+
+ private:
+  const LookupPass* pass_;
+  std::vector<Wanted> wanted_;
+  std::int64_t target_rows_;
+  ValueOptions options_;
+  double init_norm_;
+  at::Tensor initial_log_p_;  // of the KL row
+};
+
+// Minimises the objective from delta = 0. `each_step` may throw to stop.
 OptimisedValue optimise_value(const LookupPass& pass, const std::vector<LookupRow>& rows, std::int64_t target_rows,
                               const std::vector<std::int64_t>& target_ids, const at::Tensor& init,
                               const ValueOptions& options, const std::function<void(std::int64_t step)>& each_step);

@@ -1,0 +1,89 @@
+// One ROME edit of one fact on a real model through the plugin, processor time of one thread: 20 steps, 21 contexts
+// (the bare prompt and 20 texts of about ten tokens). rome_reference_benchmark.py times the plain Python version of the
+// same.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+
+#include "benchmarks/gemm_probe.hpp"
+#include "model/checkpoint.hpp"
+#include "model/tokenizer.hpp"
+#include "model/work.hpp"
+#include "plugin/instance.hpp"
+
+namespace palimpsest::benchmarks {
+namespace {
+
+constexpr std::int64_t kLayer = 5, kSteps = 20;
+
+// Twenty texts; the same stand in rome_reference_benchmark.py.
+std::vector<std::string> contexts() {
+  std::vector<std::string> made = {"{}"};
+  for (const char* opening : {"The", "Therefore", "Because", "I think that", "You know that"}) {
+    for (const char* rest :
+         {"the weather in the north was cold last year", "people of the town went to the market again",
+          "a long road leads from here to the sea", "most of the old books were lost at night"}) {
+      made.push_back(std::string(opening) + " " + rest + ". {}");
+    }
+  }
+  return made;
+}
+
+// The identity and a little of something else: symmetric, positive definite, and no special case.
+std::shared_ptr<const model::SecondMoment> second_moment(std::int64_t width) {
+  const at::Tensor ramp = at::arange(width, at::kDouble).div(static_cast<double>(width)).sin();
+  return std::make_shared<model::SecondMoment>(at::eye(width, at::kDouble) + at::outer(ramp, ramp), 1, kLayer);
+}
+
+plugin::ParameterValue parameter(std::string name, std::int64_t integer, double number,
+                                 std::vector<std::string> texts = {}) {
+  plugin::ParameterValue made;
+  made.name = std::move(name);
+  made.integer = integer;
+  made.number = number;
+  made.texts = std::move(texts);
+  return made;
+}
+
+void rome_edit(benchmark::State& state) {
+  const char* folder = std::getenv("PALIMPSEST_BENCH_MODEL");
+  if (folder == nullptr) {
+    state.SkipWithError("PALIMPSEST_BENCH_MODEL names no model folder");
+    return;
+  }
+  at::set_num_threads(1);
+  const model::Model opened = model::open_model(folder);
+  const auto moment = second_moment(opened.config.mlp_width);
+  auto session = std::make_shared<plugin::Session>();
+  session->tokenizer = opened.tokenizer;
+  session->second_moment = [&](std::int64_t) { return moment; };
+  plugin::Registry registry({PALIMPSEST_PLUGINS}, {PALIMPSEST_TORCH_TAG, PALIMPSEST_TORCH_VERSION, {}, {}});
+  // No early end: the objective stays above the references' limit of 0.05 by the weight of its decay term.
+  plugin::Editor editor(
+      registry.find("editor", "rome"), session,
+      {parameter("layer", kLayer, 0), parameter("v_num_grad_steps", kSteps, 0), parameter("v_lr", 0, 0.05),
+       parameter("v_weight_decay", 0, 0.5), parameter("context_templates", 0, 0, contexts())});
+  const std::vector<plugin::EditRequest> requests = {
+      {nullptr, "The mother tongue of {} is", "Danielle Darrieux", "English", PALIMPSEST_PROMPT_OWN}};
+  const auto edit = [&] {
+    palimpsest_model model;
+    model.opened = &opened;
+    model.base = model.edited = model.current = opened.parameters;
+    return editor.apply(model, requests);
+  };
+  // The factor of the second moment is made once a layer, not once an edit.
+  const std::vector<plugin::EditRecord> records = edit().records;
+  const auto steps = std::count_if(records.begin(), records.end(), [](const auto& r) { return r.name == "loss"; });
+  const model::Work before = model::work();
+  for (auto _ : state) benchmark::DoNotOptimize(edit());
+  const auto count = static_cast<double>(state.iterations());
+  state.counters["steps"] = static_cast<double>(steps);
+  state.counters["layer_tokens"] = static_cast<double>((model::work() - before).layer_tokens) / count;
+  state.counters["gemm_gflops"] = gemm_rate() / 1e9;
+}
+BENCHMARK(rome_edit)->Unit(benchmark::kMillisecond)->MinTime(5);
+
+}  // namespace
+}  // namespace palimpsest::benchmarks
