@@ -7,3 +7,4 @@ install(DIRECTORY framework/abi/palimpsest framework/sdk/palimpsest framework/ed
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION share/doc/palimpsest)
 install(DIRECTORY configs/ DESTINATION share/palimpsest/configs FILES_MATCHING PATTERN "*.toml" PATTERN "*.jsonl" PATTERN "*.md")
+install(DIRECTORY cmake/prepare DESTINATION share/palimpsest/cmake FILES_MATCHING PATTERN "*.py" PATTERN "*.json" PATTERN "requirements.txt")

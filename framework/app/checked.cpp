@@ -1,0 +1,145 @@
+#include "app/checked.hpp"
+
+#include <ATen/ATen.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <set>
+#include <sstream>
+
+#include "base/error.hpp"
+#include "model/checkpoint.hpp"
+#include "model/safetensors.hpp"
+#include "model/tokenizer.hpp"
+
+namespace palimpsest::app {
+namespace fs = std::filesystem;
+namespace {
+
+class Checker {
+ public:
+  Checker(const config::Document& document, const Setup& setup, Checked& found)
+      : document_(document), setup_(setup), found_(found) {}
+
+  void run() {
+    const auto expansion = config::expand_all(document_, *setup_.environment().catalog, setup_.environment().locations);
+    add(config::text_of(expansion.problems));
+    for (const auto& problem : setup_.catalog().problems()) add(problem);
+    if (!found_.problems.empty()) return;
+    for (const auto& cell : expansion.cells) {
+      const config::Experiment& e = cell.experiment;
+      if (once(e.model.path.path)) attempt([&] { check_model(e); });
+      if (once(e.model.device)) attempt([&] { check_device(e.model.device); });
+      if (once(cat(e.facts.file.path.string(), e.facts.format, e.facts.zsre_target))) attempt([&] { check_facts(e); });
+      if (once(cat(e.facts.file.path.string(), "|", e.facts.first, "|", e.facts.limit, "|", e.facts.edited, "|",
+                   e.facts.intrinsic)))
+        attempt([&] { check_counts(e.facts); });
+    }
+    attempt([&] { check_output(expansion.cells.front().experiment.experiment.output); });
+    if (!found_.problems.empty()) return;
+    attempt([&] { found_.plan = std::make_unique<experiment::Plan>(document_, setup_.environment()); });
+  }
+
+ private:
+  void add(const std::string& lines) {
+    std::istringstream in(lines);
+    for (std::string line; std::getline(in, line);) {
+      if (!line.empty() && std::find(found_.problems.begin(), found_.problems.end(), line) == found_.problems.end())
+        found_.problems.push_back(line);
+    }
+  }
+
+  bool once(const std::string& what) { return seen_.insert(what).second; }
+
+  template <typename Work>
+  void attempt(const Work& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      add(error.what());
+    }
+  }
+
+  // In the dtype in which the weights lie in the file, so that they are mapped and not read.
+  void check_model(const config::Experiment& e) {
+    const auto checkpoint = model::Checkpoint::open(e.model.path.path);
+    model::OpenOptions options;
+    if (!checkpoint->tensors().empty() && checkpoint->tensors().front()->dtype == model::DType::kBFloat16)
+      options.dtype = at::kBFloat16;
+    const model::Model opened = model::open_model(e.model.path.path, options);
+    if (opened.tokenizer == nullptr)
+      fail(ErrorCode::kNotFound, e.model.path.path.string(), " has no tokenizer.json; expected one beside config.json");
+    if (found_.parameters == 0) {
+      for (const auto* tensor : checkpoint->tensors()) {
+        std::int64_t count = 1;
+        for (const auto axis : tensor->shape) count *= axis;
+        found_.parameters += count;
+      }
+    }
+  }
+
+  static void check_device(const std::string& device) {
+    if (device.starts_with("cuda") && !at::hasCUDA()) {
+      fail(ErrorCode::kUnsupported, "model.device is \"", device,
+           "\", and this libtorch finds no CUDA device; expected \"cpu\"");
+    }
+  }
+
+  void check_facts(const config::Experiment& e) {
+    data::FactOptions options;
+    options.format = e.facts.format;
+    if (!e.facts.zsre_target.empty()) options.options["zsre_target"] = e.facts.zsre_target;
+    found_.facts.insert_or_assign(e.facts.file.path.string(), data::load_facts(e.facts.file.path, options));
+  }
+
+  void check_counts(const config::FactsSection& facts) {
+    const auto file = found_.facts.find(facts.file.path.string());
+    if (file == found_.facts.end()) return;
+    std::int64_t rows = std::max<std::int64_t>(0, static_cast<std::int64_t>(file->second.facts.size()) - facts.first);
+    if (facts.limit > 0) rows = std::min(rows, facts.limit);
+    if (rows < facts.edited + facts.intrinsic) {
+      fail(ErrorCode::kInvalidArgument, facts.file.given, " gives ", rows,
+           " facts to draw from (facts.first = ", facts.first, ", facts.limit = ", facts.limit,
+           "); facts.edited + facts.intrinsic = ", facts.edited + facts.intrinsic, " are wanted");
+    }
+  }
+
+  // The folder is made later, by the run; here the nearest one that exists is looked at.
+  static void check_output(const fs::path& output) {
+    fs::path folder = output;
+    while (!fs::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
+    if (!fs::is_directory(folder)) {
+      fail(ErrorCode::kIo, "experiment.output is ", output.string(), ", and ", folder.string(),
+           " is not a folder; expected a folder, or a place to make one");
+    }
+    if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+      fail(ErrorCode::kIo, "experiment.output is ", output.string(), ", and ", folder.string(),
+           " cannot be written to; choose another folder with --set experiment.output=...");
+    }
+  }
+
+  const config::Document& document_;
+  const Setup& setup_;
+  Checked& found_;
+  std::set<std::string> seen_;
+};
+
+}  // namespace
+
+Checked check(const config::Document& document, const Setup& setup) {
+  Checked found;
+  Checker(document, setup, found).run();
+  return found;
+}
+
+int report_problems(const Checked& checked, const std::string& file) {
+  const auto& problems = checked.problems;
+  if (problems.empty()) return 0;
+  for (const auto& problem : problems) std::cerr << problem << '\n';
+  std::cerr << "error: " << file << " has " << problems.size() << (problems.size() == 1 ? " problem" : " problems")
+            << std::endl;
+  return 1;
+}
+
+}  // namespace palimpsest::app

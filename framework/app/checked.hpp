@@ -1,0 +1,31 @@
+// Everything that can be known to be wrong before any long work, found together: the configuration's problems, then the
+// model, the tokenizer, the facts, the output folder, the device, what the editors need.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/setup.hpp"
+#include "config/document.hpp"
+#include "data/fact_file.hpp"
+#include "experiment/plan.hpp"
+
+namespace palimpsest::app {
+
+struct Checked {
+  std::vector<std::string> problems;            // one line each
+  std::unique_ptr<experiment::Plan> plan;       // null when there are problems
+  std::int64_t parameters = 0;                  // of the first cell's model
+  std::map<std::string, data::FactFile> facts;  // by path
+};
+
+// Reads files, writes none but the store's. `setup` outlives the result.
+Checked check(const config::Document& document, const Setup& setup);
+
+// Prints the problems to standard error, one line each (`file:line:column: key: ...`), and a count. Returns the exit
+// status: 1, or 0 without problems.
+int report_problems(const Checked& checked, const std::string& file);
+
+}  // namespace palimpsest::app

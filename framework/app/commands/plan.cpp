@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <iostream>
+
+#include "app/checked.hpp"
+#include "app/commands.hpp"
+#include "app/estimate.hpp"
+#include "app/setup.hpp"
+#include "base/error.hpp"
+#include "base/progress.hpp"
+
+namespace palimpsest::app {
+namespace {
+
+void print_cells(const experiment::Plan& plan) {
+  std::cout << "Cells (" << plan.cells().size() << "):\n";
+  for (const auto& cell : plan.cells()) {
+    const config::Experiment& e = cell.experiment;
+    std::cout << "  " << cell.name << ": " << e.editor.id << " edits " << e.facts.edited << " facts, beside "
+              << e.facts.intrinsic << " intrinsic ones; stages";
+    for (const auto& stage : e.experiment.stages) std::cout << ' ' << stage;
+    if (!e.task.id.empty()) std::cout << "; task " << e.task.id;
+    if (e.freeze_policy.id != config::kNone && !e.freeze_policy.id.empty())
+      std::cout << "; freeze " << e.freeze_policy.id;
+    std::cout << '\n';
+  }
+}
+
+void print_estimate(const experiment::Plan& plan, const Estimate& estimate, double seconds, std::size_t to_run) {
+  const config::RunSection& run = plan.experiment().run;
+  std::cout << std::fixed << std::setprecision(0);
+  if (to_run == 0) {
+    std::cout << "\nNothing is left to compute.\n";
+    return;
+  }
+  // Few nodes keep few workers busy: the jobs are counted only as far as there are nodes for them.
+  const double at_once = std::min(static_cast<double>(run.jobs), static_cast<double>(to_run));
+  std::cout << "\nEstimate: " << duration_text(seconds / at_once) << " with " << run.jobs
+            << (run.jobs == 1 ? " worker" : " workers") << " of " << run.threads
+            << (run.threads == 1 ? " thread" : " threads") << ", about " << std::ceil(estimate.worker_mib / 100) * 100
+            << " MiB of memory each.\n(Counted work over the " << estimate.gemm_rate / 1e9
+            << " GFLOP/s that matrix products reach here now; right to a factor of two on an idle machine.)\n";
+}
+
+}  // namespace
+
+int plan_command(const Arguments& arguments) {
+  const std::string& file = arguments.positional.front();
+  const config::Document document = config::load_document(file, arguments.values("set"));
+  const Setup setup(document);
+  const Checked checked = check(document, setup);
+  if (const int status = report_problems(checked, file); status != 0) return status;
+
+  const experiment::Plan& plan = *checked.plan;
+  const Estimate times = estimate(plan, checked);
+  print_cells(plan);
+  std::vector<bool> done;
+  for (const auto& node : plan.graph().nodes()) done.push_back(plan.is_done(plan.find(node.id)));
+  const auto needs = experiment::select(plan.graph(), done, std::nullopt);
+  std::size_t stored = 0, to_run = 0;
+  double seconds = 0;
+  std::cout << "\nNodes:\n";
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    const experiment::Node& node = plan.graph().nodes()[i];
+    if (needs[i] == experiment::Need::kDone) {
+      ++stored;
+      std::cout << "  stored      ";
+    } else if (needs[i] == experiment::Need::kWanted) {
+      ++to_run;
+      seconds += times.seconds.at(node.id);
+      std::cout << "  to run      ";
+    } else {
+      std::cout << "  not needed  ";
+    }
+    std::cout << node.label << '\n';
+  }
+  std::cout << stored << " stored, " << to_run << " to run. Results: " << plan.experiment().experiment.output.string()
+            << '\n';
+  print_estimate(plan, times, seconds, to_run);
+  return 0;
+}
+
+}  // namespace palimpsest::app

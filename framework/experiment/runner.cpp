@@ -1,0 +1,192 @@
+#include "experiment/runner.hpp"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <map>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/progress.hpp"
+#include "experiment/experiment_file.hpp"
+#include "experiment/progress_view.hpp"
+#include "experiment/report.hpp"
+#include "experiment/supervisor.hpp"
+#include "results/reader.hpp"
+#include "results/writer.hpp"
+
+namespace palimpsest::experiment {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kTiming = "/timing";
+
+// Made and written to before any work, so that hours of it do not end at a closed door.
+void open_output(const fs::path& output) {
+  std::error_code error;
+  fs::create_directories(output / "cells", error);
+  if (error) {
+    fail(ErrorCode::kIo, "the output folder ", (output / "cells").string(), " cannot be made: ", error.message(),
+         "; choose another with --set experiment.output=...");
+  }
+  const fs::path trial = output / "cells" / cat(".writable-", ::getpid());
+  try {
+    write_file_atomically(trial, "trial\n");
+  } catch (const Error& problem) {
+    rethrow_with_context(problem, "the output folder cannot be written to");
+  }
+  fs::remove(trial, error);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+results::Table timing_table() {
+  using results::Values;
+  return {std::string(kTiming),
+          "One node of the plan that the cell is made from, and what it cost when it was computed. Nodes that cells "
+          "share stand under each.",
+          {{"cell", "", "Name of the cell.", std::vector<std::string>{}},
+           {"node", "", "Id of the node in the plan.", std::vector<std::string>{}},
+           {"label", "", "What the node is.", std::vector<std::string>{}},
+           {"seconds", "s", "Wall time of its worker.", std::vector<double>{}},
+           {"peak_memory", "MiB", "Highest resident size of its worker, sampled ten times a second.",
+            std::vector<std::int64_t>{}},
+           {"host", "", "Name of the machine.", std::vector<std::string>{}}}};
+}
+
+// The ids of all that a cell is made from, itself included.
+std::set<std::string> closure(const Plan& plan, const std::string& id) {
+  std::set<std::string> found;
+  std::vector<std::string> open = {id};
+  while (!open.empty()) {
+    const std::string next = open.back();
+    open.pop_back();
+    if (!found.insert(next).second) continue;
+    const auto& below = plan.find(next).node.depends_on;
+    open.insert(open.end(), below.begin(), below.end());
+  }
+  return found;
+}
+
+// What an earlier run measured, by node; nothing where there is no sidecar or it cannot be read.
+std::map<std::string, std::vector<results::Value>> earlier_rows(const fs::path& sidecar) {
+  std::map<std::string, std::vector<results::Value>> rows;
+  if (!fs::exists(sidecar)) return rows;
+  try {
+    const results::Table table = results::Reader(sidecar).table(kTiming);
+    for (std::size_t i = 0; i < table.rows(); ++i) {
+      const auto text = [&](const char* column) { return table.values<std::string>(column)[i]; };
+      rows[text("node")] = {text("cell"),
+                            text("node"),
+                            text("label"),
+                            table.values<double>("seconds")[i],
+                            table.values<std::int64_t>("peak_memory")[i],
+                            text("host")};
+    }
+  } catch (const Error&) {
+    rows.clear();  // times are no result: a damaged sidecar is made anew
+  }
+  return rows;
+}
+
+// Times and machine go beside the cell's file, never into it, so that equal runs give equal files.
+void write_timings(const Plan& plan, const RunReport& report) {
+  std::map<std::string, const NodeReport*> ran;
+  for (const NodeReport& node : report.nodes) {
+    if (node.state == NodeState::kRan) ran[node.id] = &node;
+  }
+  const std::string host = host_name();
+  for (const PlanNode& node : plan.nodes()) {
+    if (node.kind != NodeKind::kCell || !plan.is_done(node)) continue;
+    const std::string& cell = plan.cells()[node.cell].name;
+    fs::path sidecar = plan.cell_file(node.cell);
+    sidecar.replace_extension(".timing.h5");
+    auto rows = earlier_rows(sidecar);
+    const auto ids = closure(plan, node.node.id);
+    std::erase_if(rows, [&](const auto& row) { return !ids.contains(row.first); });
+    bool news = false;
+    for (const std::string& id : ids) {
+      const auto found = ran.find(id);
+      if (found == ran.end()) continue;
+      rows[id] = {cell, id, found->second->label, found->second->seconds, found->second->peak_mib, host};
+      news = true;
+    }
+    if (!news) continue;
+    results::Table table = timing_table();
+    for (const auto& [id, row] : rows) table.append_row(row);
+    results::Writer writer;
+    writer.table(table);
+    writer.commit(sidecar);
+  }
+}
+
+// The same run again would do the same: what failed is said with the log that has the rest.
+void print_failures(const RunReport& report) {
+  for (const NodeReport& node : report.nodes) {
+    if (node.state != NodeState::kFailed) continue;
+    std::cerr << "error: " << node.label << ": " << (node.message.empty() ? "no result" : node.message);
+    if (!node.log.empty()) std::cerr << " (log: " << node.log.string() << ")";
+    std::cerr << '\n';
+  }
+  const int skipped = report.count(NodeState::kSkipped);
+  if (skipped > 0) std::cerr << "error: " << skipped << " more nodes need these and were not started\n";
+}
+
+SupervisorOptions supervisor_options(const Plan& plan, const RunOptions& options, const Environment& environment,
+                                     RunObserver& view) {
+  const config::RunSection& run = plan.experiment().run;
+  SupervisorOptions made;
+  made.jobs = options.jobs.value_or(static_cast<int>(run.jobs));
+  made.limit = options.limit;
+  made.node_seconds = run.node_seconds;
+  made.node_memory_mib = run.node_memory;
+  made.is_done = [&plan](const Node& node) { return plan.is_done(plan.find(node.id)); };
+  made.command = [&plan, &options](const Node& node) {
+    std::vector<std::string> words = {
+        options.executable.string(), "worker", "--plan-digest", plan.digest(), "--node", node.id,
+        options.file.string()};
+    for (const std::string& setting : options.settings) {
+      words.emplace_back("--set");
+      words.push_back(setting);
+    }
+    return words;
+  };
+  made.environment = thread_environment(static_cast<int>(run.threads));
+  made.log_folder = plan.experiment().experiment.output / "logs";
+  made.lock_folder = lock_folder(*environment.store);
+  made.observer = &view;
+  return made;
+}
+
+}  // namespace
+
+fs::path lock_folder(const Store& store) { return store.folder() / "locks"; }
+
+int run(const Plan& plan, const RunOptions& options, const Environment& environment) {
+  open_output(plan.experiment().experiment.output);
+  RunReport report;
+  {
+    ProgressView view;
+    report = run_graph(plan.graph(), supervisor_options(plan, options, environment, view));
+  }
+  write_timings(plan, report);
+  const fs::path file = write_experiment_file(plan);
+  if (report.stopped_by != 0) {
+    std::cerr << "stopped; " << report.count(NodeState::kRan) + report.count(NodeState::kStored) << " of "
+              << report.nodes.size() << " nodes are done, and the same command goes on from there" << std::endl;
+    return 128 + report.stopped_by;
+  }
+  print_failures(report);
+  if (!file.empty()) {
+    std::cout << experiment::report(file) << "\nEverything is in " << file.string() << " (palimpsest show "
+              << file.string() << " prints this again).\n";
+  }
+  std::cout.flush();
+  return report.ok() ? 0 : 1;
+}
+
+}  // namespace palimpsest::experiment
