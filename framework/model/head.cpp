@@ -18,6 +18,9 @@ using torch::autograd::variable_list;
 constexpr std::int64_t kIgnored = -100;
 // Elements of the logits held at once (32 MiB of float32): enough rows for the product to run at full rate.
 constexpr std::int64_t kChunkElements = std::int64_t{1} << 23;
+// For training twice that: every chunk adds to the whole weight gradient, which costs as much as a third of its
+// product.
+constexpr std::int64_t kTrainingChunkElements = std::int64_t{1} << 24;
 
 // Products in the autocast dtype if autocast is on, sums and softmax in float32, or all in float64 for float64 inputs.
 struct Dtypes {
@@ -35,11 +38,12 @@ Dtypes dtypes_of(const at::Tensor& x) {
 // Takes the logits of a chunk of rows at a time into buffers that are made once.
 class ChunkedLogits {
  public:
-  ChunkedLogits(std::vector<at::Tensor> inputs, std::vector<at::Tensor> weights, Dtypes dtypes)
+  ChunkedLogits(std::vector<at::Tensor> inputs, std::vector<at::Tensor> weights, Dtypes dtypes,
+                std::int64_t chunk_elements = kChunkElements)
       : inputs_(std::move(inputs)), weights_(std::move(weights)), dtypes_(dtypes) {
     rows_ = inputs_.front().size(0);
     const std::int64_t vocabulary = weights_.front().size(0);
-    chunk_ = std::clamp<std::int64_t>(kChunkElements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
+    chunk_ = std::clamp<std::int64_t>(chunk_elements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
     const at::TensorOptions options = inputs_.front().options();
     product_ = at::empty({chunk_, vocabulary}, options.dtype(dtypes_.product));
     if (dtypes_.product != dtypes_.sum) wide_ = at::empty({chunk_, vocabulary}, options.dtype(dtypes_.sum));
@@ -187,7 +191,7 @@ struct LossAndGradients {
 LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
                                        bool want_hidden, bool want_weight) {
   const Dtypes dtypes = dtypes_of(hidden);
-  ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, dtypes);
+  ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, dtypes, kTrainingChunkElements);
   LossAndGradients result;
   std::vector<at::Tensor> d_inputs(1), d_weights(1);
   if (want_hidden) d_inputs[0] = at::empty(hidden.sizes(), hidden.options());

@@ -239,7 +239,7 @@ TEST_P(Golden, OverridesEqualChangedWeights) {
   }
 }
 
-TEST_P(Golden, Bfloat16WeightsAndAutocastStayNear) {
+TEST_P(Golden, Bfloat16WeightsStayNear) {
   OpenOptions options;
   options.dtype = at::kBFloat16;
   const Model half = open_model(golden_folder(GetParam()), options);

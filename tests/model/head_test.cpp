@@ -9,14 +9,14 @@
 namespace palimpsest::model {
 namespace {
 
-// A vocabulary so large that 300 rows take several chunks.
+// A vocabulary so large that 400 rows take several chunks.
 class Head : public ::testing::Test {
  protected:
   Head() {
     at::manual_seed(1);
-    hidden = at::randn({300, 8});
+    hidden = at::randn({400, 8});
     weight = at::randn({50000, 8});
-    labels = at::randint(0, 50000, {300}, at::kLong);
+    labels = at::randint(0, 50000, {400}, at::kLong);
   }
   at::Tensor hidden, weight, labels;
 };
@@ -48,7 +48,7 @@ TEST_F(Head, AFrozenWeightGetsNoGradient) {
 }
 
 TEST_F(Head, LogprobsOfTwoTermsEqualThePlainForm) {
-  const at::Tensor u = at::randn({50000, 2}), a = at::randn({300, 2}), slope = at::randn({300});
+  const at::Tensor u = at::randn({50000, 2}), a = at::randn({400, 2}), slope = at::randn({400});
   std::vector<at::Tensor> mine, plain;
   for (const at::Tensor& tensor : {hidden, weight, a, u}) {
     mine.push_back(tensor.clone().requires_grad_(true));
@@ -64,7 +64,7 @@ TEST_F(Head, LogprobsOfTwoTermsEqualThePlainForm) {
 }
 
 TEST_F(Head, RefusesLabelsThatCannotBe) {
-  EXPECT_THROW(cross_entropy(hidden, weight, at::full({300}, -100, at::kLong)), Error);
+  EXPECT_THROW(cross_entropy(hidden, weight, at::full({400}, -100, at::kLong)), Error);
   labels[4] = 50000;
   EXPECT_THROW(cross_entropy(hidden, weight, labels), Error);
   EXPECT_THROW(target_logprobs({{hidden, weight}}, labels), Error);
