@@ -20,11 +20,15 @@ constexpr std::size_t character_size(char lead) {
 }
 constexpr bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// The character at `at`, of `size` bytes.
+// Stands for bytes that are no UTF-8; beyond all characters.
+inline constexpr std::uint32_t kNoCharacter = 0x110000;
+
+// The character that begins at `at`.
 constexpr std::uint32_t character_at(std::string_view text, std::size_t at) {
   const std::size_t size = character_size(text[at]);
   const auto lead = static_cast<unsigned char>(text[at]);
-  if (size == 1 || at + size > text.size()) return lead;
+  if (lead < 0x80) return lead;
+  if (size == 1 || at + size > text.size()) return kNoCharacter;
   std::uint32_t code = lead & (0xFFU >> (size + 1));
   for (std::size_t i = 1; i < size; ++i) code = (code << 6) | (static_cast<unsigned char>(text[at + i]) & 0x3FU);
   return code;

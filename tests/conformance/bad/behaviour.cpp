@@ -1,0 +1,225 @@
+// Plugins that load and are well described, and each break one promise of the contract.
+#include <array>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "palimpsest/sdk/plugin.hpp"
+#include "palimpsest/services/autograd.h"
+
+namespace {
+
+using namespace palimpsest;
+
+constexpr palimpsest_column kNumber[] = {{"number", PALIMPSEST_FLOAT64, "1", "A number that means nothing.",
+                                          PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE}};
+
+// A metric of one number a fact.
+class OneNumber : public sdk::Metric {
+ public:
+  using Parameters = sdk::NoParameters;
+  std::span<const palimpsest_column> columns() const override { return kNumber; }
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    const double value = number(request);
+    for (std::size_t i = 0; i < request.facts.size(); ++i) rows.row(static_cast<std::int64_t>(i), {value});
+  }
+
+ private:
+  virtual double number(const sdk::MeasureRequest&) { return 0; }
+};
+
+class CountsCalls : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"counts_calls", "1.0.0", "Gives another number at every call."};
+  CountsCalls(sdk::Host, const Parameters&) {}
+
+ private:
+  double number(const sdk::MeasureRequest&) override { return ++calls_; }
+  double calls_ = 0;
+};
+
+class CountsInstances : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"counts_instances", "1.0.0", "Shares a counter between its instances."};
+  CountsInstances(sdk::Host, const Parameters&) : number_(++instances_) {}
+
+ private:
+  double number(const sdk::MeasureRequest&) override { return number_; }
+  static inline double instances_ = 0;
+  double number_;
+};
+
+class WritesWeights : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"writes_weights", "1.0.0", "Writes into the weights that it may only read."};
+  WritesWeights(sdk::Host, const Parameters&) {}
+
+ private:
+  double number(const sdk::MeasureRequest& request) override {
+    const sdk::Tensor weight = request.model.parameter("final_norm.weight");
+    const_cast<float&>(weight.floats()[0]) += 1;
+    return 0;
+  }
+};
+
+class LeavesGradMode : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"leaves_grad_mode", "1.0.0", "Switches the grad mode and leaves it so."};
+  LeavesGradMode(sdk::Host host, const Parameters&) : host_(host) {}
+
+ private:
+  double number(const sdk::MeasureRequest&) override {
+    const auto& autograd = sdk::service<palimpsest_autograd_v1>(host_.get(), PALIMPSEST_AUTOGRAD_1);
+    std::int32_t former = 0, ignored = 0;
+    sdk::check(host_.get(), autograd.set_grad_enabled(host_.get(), 1, &former));
+    sdk::check(host_.get(), autograd.set_grad_enabled(host_.get(), former == 0 ? 1 : 0, &ignored));
+    return 0;
+  }
+  sdk::Host host_;
+};
+
+class IgnoresSink : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"ignores_sink", "1.0.0", "Goes on when the sink of its rows has failed."};
+  IgnoresSink(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    try {
+      OneNumber::measure(request, rows);
+    } catch (const sdk::Error&) {
+      return;
+    }
+  }
+};
+
+class BadColumns : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"bad_columns", "1.0.0",
+                                   "Declares a rate that is no outcome and says nothing of it."};
+  BadColumns(sdk::Host, const Parameters&) {}
+  std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        {"number", PALIMPSEST_FLOAT64, "1", "x", PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_EDITED}};
+    return kColumns;
+  }
+};
+
+class CannotBeMade : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"cannot_be_made", "1.0.0", "Refuses its own defaults."};
+  CannotBeMade(sdk::Host, const Parameters&) { sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "no such luck"); }
+};
+
+class NoTemplate : public sdk::Augmenter {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"no_template", "1.0.0", "Emits a prompt without a place for the subject."};
+  NoTemplate(sdk::Host, const Parameters&) {}
+  void augment(sdk::Model, const sdk::Fact&, const sdk::Prompts& prompts) override { prompts.add("Somebody lives in"); }
+};
+
+class Throws : public sdk::Augmenter {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"throws", "1.0.0", "Lets an exception through the boundary of the contract."};
+  Throws(sdk::Host, const Parameters&) {}
+  void augment(sdk::Model, const sdk::Fact&, const sdk::Prompts&) override {}
+
+  template <typename P>
+  static const void* interface_of(const char* id) {
+    static constexpr palimpsest_augmenter_v1 kTable = {
+        [](void*, palimpsest_model*, const palimpsest_fact*, const palimpsest_prompt_sink*) -> palimpsest_status {
+          throw std::runtime_error("thrown on purpose");
+        }};
+    return std::string_view(id) == PALIMPSEST_AUGMENTER_1 ? &kTable : nullptr;
+  }
+  using Kind = Throws;
+  static constexpr const char* kName = PALIMPSEST_KIND_AUGMENTER;
+};
+
+class Undescribed : public sdk::Augmenter {
+ public:
+  struct Parameters {
+    std::int64_t size = 1;
+    static constexpr auto fields() { return std::tuple(sdk::field("size", &Parameters::size, "size")); }
+  };
+  static constexpr sdk::Info kInfo{"undescribed", "one", "?"};
+  Undescribed(sdk::Host, const Parameters&) {}
+  void augment(sdk::Model, const sdk::Fact&, const sdk::Prompts&) override {}
+};
+constexpr palimpsest_descriptor offering_anything() {
+  palimpsest_descriptor descriptor = sdk::kDescriptor<Undescribed>;
+  descriptor.get_interface = [](const char*) { return Undescribed::interface_of<Undescribed>(PALIMPSEST_AUGMENTER_1); };
+  return descriptor;
+}
+constexpr palimpsest_descriptor kUndescribed = offering_anything();
+
+class FreezesAll : public sdk::FreezePolicy {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"freezes_all", "1.0.0", "Leaves nothing to fine-tune."};
+  FreezesAll(sdk::Host, const Parameters&) {}
+  void decide(const palimpsest_model_info&, std::span<const sdk::ParameterInfo> parameters,
+              std::span<const sdk::UpdateView>, const sdk::Freezing& freezing) override {
+    for (std::size_t i = 0; i < parameters.size(); ++i) freezing.freeze(i);
+  }
+};
+
+class SilentlyNothing : public sdk::FreezePolicy {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"silently_nothing", "1.0.0",
+                                   "Freezes what was edited, and says nothing if that is none."};
+  SilentlyNothing(sdk::Host, const Parameters&) {}
+  void decide(const palimpsest_model_info&, std::span<const sdk::ParameterInfo> parameters,
+              std::span<const sdk::UpdateView> updates, const sdk::Freezing& freezing) override {
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      for (const auto& update : updates) {
+        if (update.parameter == parameters[i].name) freezing.freeze(i);
+      }
+    }
+  }
+};
+
+class IdsOutside : public sdk::FineTuneTask {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"ids_outside", "1.0.0", "Gives token ids that no model has."};
+  IdsOutside(sdk::Host, const Parameters&) {}
+  void prepare(sdk::Model) override {}
+  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PAD; }
+  std::int64_t count(palimpsest_split) override { return 1; }
+  sdk::Example example(palimpsest_split, std::int64_t) override { return {{1 << 30}, {-100}}; }
+  std::span<const palimpsest_column> score_columns() const override { return kNumber; }
+  void score(sdk::Model, const sdk::Rows& rows) override { rows.row(-1, {0.0}); }
+};
+
+class UndeclaredLayer : public sdk::Editor {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"undeclared_layer", "1.0.0", "Edits another layer than it said it would."};
+  UndeclaredLayer(sdk::Host host, const Parameters&) : host_(host) {}
+  sdk::Needs needs(const palimpsest_model_info&) override {
+    sdk::Needs needs;
+    needs.edits_layers = {0};
+    return needs;
+  }
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
+    const std::vector<double> zeros(static_cast<std::size_t>(shape[0] * shape[1]), 0.0);
+    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), zeros, shape));
+  }
+
+ private:
+  sdk::Host host_;
+};
+
+}  // namespace
+
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk::kDescriptor<CountsInstances>,
+                   &palimpsest::sdk::kDescriptor<WritesWeights>, &palimpsest::sdk::kDescriptor<LeavesGradMode>,
+                   &palimpsest::sdk::kDescriptor<IgnoresSink>, &palimpsest::sdk::kDescriptor<BadColumns>,
+                   &palimpsest::sdk::kDescriptor<CannotBeMade>, &palimpsest::sdk::kDescriptor<NoTemplate>,
+                   &palimpsest::sdk::kDescriptor<Throws>, &kUndescribed, &palimpsest::sdk::kDescriptor<FreezesAll>,
+                   &palimpsest::sdk::kDescriptor<SilentlyNothing>, &palimpsest::sdk::kDescriptor<IdsOutside>,
+                   &palimpsest::sdk::kDescriptor<UndeclaredLayer>)

@@ -1,0 +1,199 @@
+#include "conformance/checks.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <elf.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "conformance/exercise.hpp"
+#include "plugin/library.hpp"
+
+namespace palimpsest::conformance {
+namespace {
+
+// Runs `body`, which may add violations; an Error is one.
+template <typename Body>
+Violations collect(Body&& body) {
+  Violations found;
+  try {
+    body(found);
+  } catch (const std::exception& error) {
+    found.emplace_back(error.what());
+  }
+  return found;
+}
+
+// A sentence or more: enough words, and an end.
+bool is_sentence(std::string_view text) {
+  return text.size() >= 12 && text.find(' ') != std::string_view::npos && (text.back() == '.' || text.back() == '?');
+}
+
+// Names of the defined symbols of a file's dynamic symbol table.
+std::vector<std::string> exported_symbols(const std::filesystem::path& library) {
+  std::ifstream file(library, std::ios::binary);
+  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+  const auto at = [&](auto offset, auto& out) {
+    if (offset + sizeof out > bytes.size()) fail(ErrorCode::kCorrupt, library.string(), " is cut short");
+    std::memcpy(&out, bytes.data() + offset, sizeof out);
+  };
+  Elf64_Ehdr header{};
+  at(std::size_t{0}, header);
+  std::vector<Elf64_Shdr> sections(header.e_shnum);
+  for (std::size_t i = 0; i < sections.size(); ++i) at(header.e_shoff + i * sizeof(Elf64_Shdr), sections[i]);
+  std::vector<std::string> names;
+  for (const auto& section : sections) {
+    if (section.sh_type != SHT_DYNSYM) continue;
+    for (std::size_t offset = 0; offset < section.sh_size; offset += sizeof(Elf64_Sym)) {
+      Elf64_Sym symbol{};
+      at(section.sh_offset + offset, symbol);
+      if (symbol.st_shndx == SHN_UNDEF || ELF64_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
+      names.emplace_back(bytes.data() + sections.at(section.sh_link).sh_offset + symbol.st_name);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+Violations check_exports(const std::filesystem::path& library) {
+  return collect([&](Violations& found) {
+    const auto names = exported_symbols(library);
+    for (const auto& name : names) {
+      if (name != PALIMPSEST_LIBRARY_SYMBOL) found.push_back(cat("it exports ", name));
+    }
+    if (names.size() == found.size()) found.push_back(cat("it does not export ", PALIMPSEST_LIBRARY_SYMBOL));
+  });
+}
+
+Violations check_description(const palimpsest_descriptor& descriptor) {
+  return collect([&](Violations& found) {
+    plugin::check_descriptor(&descriptor, descriptor.id == nullptr ? "descriptor" : descriptor.id);
+    if (!std::regex_match(descriptor.version, std::regex("[0-9]+\\.[0-9]+\\.[0-9]+"))) {
+      found.push_back(cat("the version is \"", descriptor.version, "\"; expected three numbers"));
+    }
+    if (!is_sentence(descriptor.summary) || std::strchr(descriptor.summary, '\n') != nullptr) {
+      found.push_back(cat("the summary \"", descriptor.summary, "\" is not one line with a sentence"));
+    }
+    for (std::size_t i = 0; i < descriptor.parameter_count; ++i) {
+      const auto& p = descriptor.parameters[i];
+      if (!is_sentence(p.doc)) found.push_back(cat("the doc of ", p.name, " is no sentence: \"", p.doc, "\""));
+      if (!std::regex_match(p.name, std::regex("[a-z][a-z0-9_]*"))) {
+        found.push_back(cat("the parameter ", p.name, " is not in lower_snake_case"));
+      }
+    }
+    if (descriptor.get_interface("made-up/1") != nullptr) found.emplace_back("it offers the interface made-up/1");
+  });
+}
+
+Violations check_creation(const plugin::Plugin& plugin) {
+  return collect([&](Violations&) {
+    World world;
+    const auto first = make_exercise(plugin, world);
+    const auto second = make_exercise(plugin, world);
+  });
+}
+
+Violations check_columns(const plugin::Plugin& plugin) {
+  return collect([&](Violations& found) {
+    World world;
+    for (const auto& column : make_exercise(plugin, world)->columns()) {
+      const auto bad = [&](std::string_view what) { found.push_back(cat("column ", column.name, ": ", what)); };
+      const bool number = column.dtype == PALIMPSEST_FLOAT64 || column.dtype == PALIMPSEST_INT64;
+      if (!std::regex_match(column.name, std::regex("[a-z][a-z0-9_]*"))) bad("the name is not in lower_snake_case");
+      if (!is_sentence(column.doc)) bad("the doc is no sentence");
+      if (column.dtype == PALIMPSEST_FLOAT64 && column.unit.empty()) bad("a measured number has no unit (\"1\": pure)");
+      if (column.aggregate == PALIMPSEST_AGGREGATE_RATE && column.dtype != PALIMPSEST_BOOL) bad("a RATE is not BOOL");
+      if (column.aggregate == PALIMPSEST_AGGREGATE_MEAN && !number) bad("a MEAN is not a number");
+      if (column.baseline != PALIMPSEST_BASELINE_NONE && column.aggregate != PALIMPSEST_AGGREGATE_RATE) {
+        bad("a baseline without a RATE");
+      }
+    }
+  });
+}
+
+Violations check_output(const plugin::Plugin& plugin) {
+  return collect([&](Violations& found) {
+    World world;
+    found = make_exercise(plugin, world)->violations();
+  });
+}
+
+Violations check_repeatable(const plugin::Plugin& plugin) {
+  return collect([&](Violations& found) {
+    World world;
+    const auto exercise = make_exercise(plugin, world);
+    if (exercise->run() != exercise->run()) found.emplace_back("a second run of one instance gives something else");
+  });
+}
+
+Violations check_isolated(const plugin::Plugin& plugin) {
+  return collect([&](Violations& found) {
+    World world, other_world(false);
+    const std::string alone = make_exercise(plugin, world)->run();
+    const auto first = make_exercise(plugin, other_world);
+    const auto second = make_exercise(plugin, world);
+    try {
+      first->run();
+    } catch (const Error&) {
+      // An unedited model may be refused; what counts is what the other instance gives.
+    }
+    if (second->run() != alone) found.emplace_back("an instance gives something else after another one ran");
+  });
+}
+
+Violations check_weights(const plugin::Plugin& plugin) {
+  return collect([&](Violations& found) {
+    World world;
+    const std::string before = world.weights();
+    make_exercise(plugin, world)->run();
+    if (world.weights() != before) found.emplace_back("a run changed the weights it was given");
+  });
+}
+
+Violations check_failing_sink(const plugin::Plugin& plugin) {
+  return collect([&](Violations& found) {
+    World world;
+    const std::string before = world.weights();
+    const auto exercise = make_exercise(plugin, world);
+    try {
+      const auto bare = exercise->run_bare(PALIMPSEST_CANCELLED);
+      if (bare.sink_calls > 0 && bare.status == PALIMPSEST_OK) {
+        found.emplace_back("the sink failed and the call gave OK");
+      }
+      if (bare.sink_calls > 1) found.push_back(cat("the sink was called ", bare.sink_calls, " times though it failed"));
+    } catch (...) {
+      found.emplace_back("an exception came through the C boundary");
+    }
+    if (world.weights() != before) found.emplace_back("a failed call changed the weights");
+  });
+}
+
+Violations check_thread_state(const plugin::Plugin& plugin, bool guarded) {
+  return collect([&](Violations& found) {
+    World world;
+    const auto exercise = make_exercise(plugin, world);
+    const bool former = c10::GradMode::is_enabled();
+    const int threads = at::get_num_threads();
+    for (const bool enabled : {true, false}) {
+      c10::GradMode::set_enabled(enabled);
+      if (guarded) {
+        exercise->run();
+      } else {
+        exercise->run_bare(PALIMPSEST_OK);
+      }
+      if (c10::GradMode::is_enabled() != enabled) found.push_back(cat("grad mode was ", enabled, " and is no longer"));
+    }
+    c10::GradMode::set_enabled(former);
+    if (at::get_num_threads() != threads) found.push_back(cat(threads, " threads became ", at::get_num_threads()));
+  });
+}
+
+}  // namespace palimpsest::conformance

@@ -1,0 +1,145 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "conformance/checks.hpp"
+
+namespace palimpsest::conformance {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+plugin::HostBuild this_build() {
+  plugin::HostBuild host;
+  host.torch_tag = PALIMPSEST_TEST_TORCH_TAG;
+  host.torch_version = PALIMPSEST_TEST_TORCH_VERSION;
+  return host;
+}
+
+plugin::Registry& good() {
+  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS}, this_build());
+  return registry;
+}
+plugin::Registry& bad() {
+  static plugin::Registry registry({PALIMPSEST_TEST_BAD_PLUGINS}, this_build());
+  return registry;
+}
+
+struct Name {
+  std::string kind, id;
+};
+std::ostream& operator<<(std::ostream& out, const Name& name) { return out << name.kind << " " << name.id; }
+
+// By the notes alone: nothing is loaded while tests are listed.
+std::vector<Name> every_plugin() {
+  std::vector<Name> names;
+  for (const char* kind : {PALIMPSEST_KIND_EDITOR, PALIMPSEST_KIND_FINETUNE_TASK, PALIMPSEST_KIND_AUGMENTER,
+                           PALIMPSEST_KIND_FREEZE_POLICY, PALIMPSEST_KIND_METRIC}) {
+    for (const auto& id : good().ids(kind)) names.push_back({kind, id});
+  }
+  return names;
+}
+
+class Conformance : public testing::TestWithParam<Name> {
+ protected:
+  plugin::Plugin plugin_ = good().find(GetParam().kind, GetParam().id);
+};
+
+TEST_P(Conformance, IsDescribed) {
+  EXPECT_THAT(check_exports(plugin_.library->path()), IsEmpty());
+  EXPECT_THAT(check_description(*plugin_.descriptor), IsEmpty());
+}
+TEST_P(Conformance, CanBeMade) {
+  EXPECT_THAT(check_creation(plugin_), IsEmpty());
+  EXPECT_THAT(check_columns(plugin_), IsEmpty());
+}
+TEST_P(Conformance, GivesWhatItsKindPromises) { EXPECT_THAT(check_output(plugin_), IsEmpty()); }
+TEST_P(Conformance, GivesTheSameAgain) {
+  EXPECT_THAT(check_repeatable(plugin_), IsEmpty());
+  EXPECT_THAT(check_isolated(plugin_), IsEmpty());
+}
+TEST_P(Conformance, LeavesEverythingAsItWas) {
+  EXPECT_THAT(check_weights(plugin_), IsEmpty());
+  EXPECT_THAT(check_failing_sink(plugin_), IsEmpty());
+  EXPECT_THAT(check_thread_state(plugin_, /*guarded=*/false), IsEmpty());
+  EXPECT_THAT(check_thread_state(plugin_, /*guarded=*/true), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Plugins, Conformance, testing::ValuesIn(every_plugin()), [](const auto& suite) {
+  std::string name = suite.param.kind + "_" + suite.param.id;
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '-'; }, '_');
+  return name;
+});
+
+TEST(EveryPlugin, OfTheBuildLoads) {
+  const auto plugins = good().all();
+  EXPECT_GE(plugins.size(), 11U);
+  for (const auto& refused : good().refused()) ADD_FAILURE() << refused.reason;
+}
+
+// Each check on a plugin that was built to break it.
+struct Broken {
+  const char* kind;
+  const char* id;
+  Violations (*check)(const plugin::Plugin& plugin);
+  const char* finding;
+};
+
+TEST(BrokenPlugin, IsFoundOut) {
+  const Broken all[] = {
+      {"augmenter", "undescribed", [](const plugin::Plugin& p) { return check_description(*p.descriptor); },
+       "expected three numbers"},
+      {"augmenter", "undescribed", [](const plugin::Plugin& p) { return check_description(*p.descriptor); },
+       "the doc of size is no sentence"},
+      {"augmenter", "undescribed", [](const plugin::Plugin& p) { return check_description(*p.descriptor); },
+       "it offers the interface made-up/1"},
+      {"augmenter", "talkative", [](const plugin::Plugin& p) { return check_exports(p.library->path()); },
+       "it exports helper_of_mine"},
+      {"metric", "cannot_be_made", check_creation, "no such luck"},
+      {"metric", "bad_columns", check_columns, "column number: a RATE is not BOOL"},
+      {"metric", "bad_columns", check_columns, "column number: the doc is no sentence"},
+      {"augmenter", "no_template", check_output, "must have exactly one {}"},
+      {"freeze-policy", "freezes_all", check_output, "freezes every parameter"},
+      {"freeze-policy", "silently_nothing", check_output, "silently gets nothing frozen"},
+      {"finetune-task", "ids_outside", check_output, "has an id outside the vocabulary"},
+      {"finetune-task", "ids_outside", check_output, "behind the last one is no error"},
+      {"editor", "undeclared_layer", check_output, "layer that needs did not name"},
+      {"metric", "counts_calls", check_repeatable, "gives something else"},
+      {"metric", "counts_instances", check_isolated, "after another one ran"},
+      {"metric", "writes_weights", check_weights, "changed the weights"},
+      {"metric", "writes_weights", check_failing_sink, "a failed call changed the weights"},
+      {"metric", "ignores_sink", check_failing_sink, "gave OK"},
+      {"augmenter", "throws", check_failing_sink, "through the C boundary"},
+      {"metric", "leaves_grad_mode", [](const plugin::Plugin& p) { return check_thread_state(p, false); },
+       "grad mode was"},
+  };
+  for (const Broken& broken : all) {
+    const auto found = broken.check(bad().find(broken.kind, broken.id));
+    EXPECT_THAT(found, Contains(HasSubstr(broken.finding))) << broken.kind << " " << broken.id;
+  }
+}
+
+// What a plugin leaves changed, the host's classes put right.
+TEST(BrokenPlugin, IsContainedByTheHost) {
+  EXPECT_THAT(check_thread_state(bad().find("metric", "leaves_grad_mode"), /*guarded=*/true), IsEmpty());
+  const auto found = check_output(bad().find("augmenter", "throws"));
+  EXPECT_THAT(found, Contains(HasSubstr("it threw an exception: thrown on purpose")));
+}
+
+TEST(BrokenPlugin, PassesTheChecksItDoesNotBreak) {
+  EXPECT_THAT(check_repeatable(bad().find("metric", "counts_instances")), IsEmpty());
+  EXPECT_THAT(check_isolated(bad().find("metric", "counts_calls")), IsEmpty());
+  EXPECT_THAT(check_output(bad().find("metric", "bad_columns")), IsEmpty());
+  EXPECT_THAT(check_exports(bad().find("metric", "bad_columns").library->path()), IsEmpty());
+  EXPECT_THAT(check_weights(bad().find("metric", "ignores_sink")), IsEmpty());
+}
+
+}  // namespace
+}  // namespace palimpsest::conformance

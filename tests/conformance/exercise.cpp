@@ -1,0 +1,344 @@
+#include "conformance/exercise.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <ios>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace palimpsest::conformance {
+namespace {
+
+// A host class with its instance and tables in the open.
+template <typename Base>
+struct Open : Base {
+  using Base::Base;
+  void* raw() const { return this->instance_; }
+  template <typename Table>
+  const Table& table(const char* id) const {
+    return *static_cast<const Table*>(this->interface(id, true));
+  }
+};
+
+template <typename Base>
+class Of : public Exercise {
+ public:
+  Of(const plugin::Plugin& plugin, World& world)
+      : world_(world), instance_(plugin, world.session(), plausible_values(*plugin.descriptor)) {}
+
+ protected:
+  World& world_;
+  Open<Base> instance_;
+};
+
+palimpsest_status count_call(Exercise::Bare& bare) {
+  ++bare.sink_calls;
+  return bare.status;
+}
+Exercise::Bare& bare_of(void* context) { return *static_cast<Exercise::Bare*>(context); }
+
+std::string text_of_rows(const std::vector<plugin::Column>& columns, const std::vector<plugin::Row>& rows) {
+  std::ostringstream out;
+  out << std::hexfloat;
+  for (const auto& row : rows) {
+    out << row.fact << ":";
+    for (std::size_t i = 0; i < row.values.size(); ++i) {
+      const auto& value = row.values[i];
+      out << " " << columns[i].name << "=";
+      if (value.missing) {
+        out << "missing";
+      } else if (columns[i].dtype == PALIMPSEST_FLOAT64) {
+        out << value.number;
+      } else if (columns[i].dtype == PALIMPSEST_TEXT) {
+        out << '"' << value.text << '"';
+      } else {
+        out << value.integer;
+      }
+    }
+    out << "\n";
+  }
+  return out.str();
+}
+
+void check_rows(const std::vector<plugin::Column>& columns, const std::vector<plugin::Row>& rows,
+                std::vector<std::string>& found) {
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const auto& value = row.values.at(i);
+      if (columns[i].dtype == PALIMPSEST_BOOL && !value.missing && value.integer != 0 && value.integer != 1) {
+        found.push_back(cat("column ", columns[i].name, " is BOOL and holds ", value.integer));
+      }
+    }
+  }
+  if (rows.empty()) found.emplace_back("no row was emitted");
+}
+
+std::string text_of_tensor(const at::Tensor& tensor) {
+  std::ostringstream out;
+  out << std::hexfloat << tensor.sizes();
+  const at::Tensor numbers = tensor.to(at::kDouble).contiguous();
+  for (std::int64_t i = 0; i < numbers.numel(); ++i) out << " " << numbers.const_data_ptr<double>()[i];
+  return out.str();
+}
+
+class EditorExercise : public Of<plugin::Editor> {
+ public:
+  using Of::Of;
+
+  std::string run() override {
+    instance_.reset();
+    instance_.needs(world_.info());
+    palimpsest_model model = world_.model();
+    model.current = model.edited = model.base;
+    model.updates.clear();
+    result_ = instance_.apply(model, requests());
+    std::ostringstream out;
+    out << std::hexfloat;
+    for (const auto& update : result_.updates) {
+      out << update.parameter;
+      for (const auto* tensor : {&update.u, &update.v, &update.dense}) {
+        if (tensor->defined()) out << " " << text_of_tensor(*tensor);
+      }
+      out << "\n";
+    }
+    for (const auto& record : result_.records) {
+      out << record.request << " " << record.name << " " << record.step << " " << record.value << "\n";
+    }
+    return out.str();
+  }
+
+  std::vector<std::string> violations() override {
+    run();
+    const auto needs = instance_.needs(world_.info());
+    std::vector<std::string> found;
+    for (const auto& update : result_.updates) {
+      const auto& info = world_.model().current.info(update.parameter);
+      if (std::find(needs.edits_layers.begin(), needs.edits_layers.end(), info.layer) == needs.edits_layers.end()) {
+        found.push_back(cat("the update of ", update.parameter, " is in a layer that needs did not name"));
+      }
+    }
+    return found;
+  }
+
+  Bare run_bare(palimpsest_status sink_status) override {
+    Bare bare{sink_status};
+    const palimpsest_update_sink sink{
+        &bare,
+        [](void* context, palimpsest_text, palimpsest_tensor, palimpsest_tensor) {
+          return count_call(bare_of(context));
+        },
+        [](void* context, palimpsest_text, palimpsest_tensor) { return count_call(bare_of(context)); },
+        [](void* context, std::int64_t, palimpsest_text, std::int64_t, double) {
+          return count_call(bare_of(context));
+        }};
+    std::vector<palimpsest_edit_request> raw;
+    const auto list = requests();
+    for (const auto& r : list) {
+      raw.push_back(
+          {r.fact, plugin::text_of(r.prompt), plugin::text_of(r.subject), plugin::text_of(r.target), r.origin, 0});
+    }
+    const palimpsest_status status = instance_.table<palimpsest_editor_v1>(PALIMPSEST_EDITOR_1)
+                                         .apply(instance_.raw(), &world_.model(), raw.data(), raw.size(), &sink);
+    bare.status = status;
+    return bare;
+  }
+
+ private:
+  std::vector<plugin::EditRequest> requests() const {
+    const data::Fact& fact = *world_.facts().front()->fact;
+    return {{world_.facts().front(), fact.prompt, fact.subject, fact.target_new, PALIMPSEST_PROMPT_OWN}};
+  }
+  plugin::EditResult result_;
+};
+
+class MetricExercise : public Of<plugin::Metric> {
+ public:
+  using Of::Of;
+  std::vector<plugin::Column> columns() const override { return instance_.columns(); }
+  std::string run() override { return text_of_rows(columns(), measure()); }
+
+  std::vector<std::string> violations() override {
+    std::vector<std::string> found;
+    check_rows(columns(), measure(), found);
+    const std::uint32_t when = instance_.when();
+    if (when == 0 || (when & ~std::uint32_t{PALIMPSEST_WHEN_ALWAYS}) != 0) {
+      found.push_back(cat("when gives ", when, "; expected an or of PALIMPSEST_WHEN_*"));
+    }
+    return found;
+  }
+
+  Bare run_bare(palimpsest_status sink_status) override {
+    Bare bare{sink_status};
+    const palimpsest_row_sink sink{&bare, [](void* context, std::int64_t, const palimpsest_cell_value*, std::size_t) {
+                                     return count_call(bare_of(context));
+                                   }};
+    const auto& facts = world_.facts();
+    const palimpsest_measure_request request{&world_.model(), 1,           plugin::text_of("edited"), 0,
+                                             facts.data(),    facts.size()};
+    const palimpsest_status status =
+        instance_.table<palimpsest_metric_v1>(PALIMPSEST_METRIC_1).measure(instance_.raw(), &request, &sink);
+    bare.status = status;
+    return bare;
+  }
+
+ private:
+  std::vector<plugin::Row> measure() { return instance_.measure(world_.model(), {1, "edited", 0}, world_.facts()); }
+};
+
+class TaskExercise : public Of<plugin::Task> {
+ public:
+  TaskExercise(const plugin::Plugin& plugin, World& world) : Of(plugin, world) { instance_.prepare(world.model()); }
+  std::vector<plugin::Column> columns() const override { return instance_.score_columns(); }
+
+  std::string run() override {
+    std::ostringstream out;
+    out << instance_.batching() << "\n";
+    for (const palimpsest_split split : {PALIMPSEST_TRAIN, PALIMPSEST_VALIDATION}) {
+      for (std::int64_t i = 0; i < instance_.count(split); ++i) {
+        const plugin::Example example = instance_.example(split, i);
+        for (const auto id : example.token_ids) out << id << " ";
+        for (const auto label : example.labels) out << label << " ";
+        out << "\n";
+      }
+    }
+    return out.str() + text_of_rows(columns(), instance_.score(world_.model()));
+  }
+
+  std::vector<std::string> violations() override {
+    std::vector<std::string> found;
+    const std::int64_t vocabulary = world_.info().vocabulary;
+    for (const palimpsest_split split : {PALIMPSEST_TRAIN, PALIMPSEST_VALIDATION}) {
+      if (instance_.count(split) < 1) found.push_back(cat("split ", split, " is empty"));
+      for (std::int64_t i = 0; i < instance_.count(split); ++i) {
+        const plugin::Example example = instance_.example(split, i);
+        const auto outside = [&](std::int64_t id) { return id < 0 || id >= vocabulary; };
+        const bool ids = std::any_of(example.token_ids.begin(), example.token_ids.end(), outside);
+        const bool labels = std::any_of(example.labels.begin(), example.labels.end(),
+                                        [&](std::int64_t label) { return label != -100 && outside(label); });
+        if (ids || labels)
+          found.push_back(cat("example ", i, " of split ", split, " has an id outside the vocabulary"));
+      }
+      try {
+        instance_.example(split, instance_.count(split));
+        found.emplace_back("an example behind the last one is no error");
+      } catch (const Error&) {
+        continue;
+      }
+    }
+    check_rows(columns(), instance_.score(world_.model()), found);
+    return found;
+  }
+
+  Bare run_bare(palimpsest_status sink_status) override {
+    Bare bare{sink_status};
+    const palimpsest_row_sink sink{&bare, [](void* context, std::int64_t, const palimpsest_cell_value*, std::size_t) {
+                                     return count_call(bare_of(context));
+                                   }};
+    const palimpsest_status status = instance_.table<palimpsest_finetune_task_v1>(PALIMPSEST_FINETUNE_TASK_1)
+                                         .score(instance_.raw(), &world_.model(), &sink);
+    bare.status = status;
+    return bare;
+  }
+};
+
+class AugmenterExercise : public Of<plugin::Augmenter> {
+ public:
+  using Of::Of;
+  std::string run() override {
+    std::string all;
+    for (const auto* fact : world_.facts()) {
+      for (const auto& prompt : instance_.augment(world_.model(), *fact)) all += prompt + "\n";
+    }
+    return all;
+  }
+  // The host's class has refused what is no template and what tests.
+  std::vector<std::string> violations() override {
+    run();
+    return {};
+  }
+  Bare run_bare(palimpsest_status sink_status) override {
+    Bare bare{sink_status};
+    const palimpsest_prompt_sink sink{&bare,
+                                      [](void* context, palimpsest_text) { return count_call(bare_of(context)); }};
+    const palimpsest_status status = instance_.table<palimpsest_augmenter_v1>(PALIMPSEST_AUGMENTER_1)
+                                         .augment(instance_.raw(), &world_.model(), world_.facts().front(), &sink);
+    bare.status = status;
+    return bare;
+  }
+};
+
+class FreezePolicyExercise : public Of<plugin::FreezePolicy> {
+ public:
+  using Of::Of;
+  std::string run() override {
+    std::ostringstream out;
+    for (const auto& decision : instance_.decide(world_.model())) {
+      out << decision.frozen;
+      for (const auto& projection : decision.projections) out << projection.side << text_of_tensor(projection.basis);
+      out << "\n";
+    }
+    return out.str();
+  }
+
+  std::vector<std::string> violations() override {
+    std::vector<std::string> found;
+    const auto decisions = instance_.decide(world_.model());
+    for (std::size_t i = 0; i < decisions.size(); ++i) {
+      if (decisions[i].frozen && !decisions[i].projections.empty()) {
+        found.push_back(cat(world_.model().current.infos()[i].name, " is frozen and projected"));
+      }
+    }
+    // Without an edit: the same kind of answer, or an error; never silently nothing after something.
+    World unedited(false);
+    const auto frozen = [](const auto& d) { return d.frozen || !d.projections.empty(); };
+    const bool some = std::any_of(decisions.begin(), decisions.end(), frozen);
+    try {
+      const auto without = instance_.decide(unedited.model());
+      if (some && std::none_of(without.begin(), without.end(), frozen)) {
+        found.emplace_back("an unedited model silently gets nothing frozen, an edited one something");
+      }
+    } catch (const Error&) {
+      return found;
+    }
+    return found;
+  }
+
+  Bare run_bare(palimpsest_status sink_status) override {
+    Bare bare{sink_status};
+    const palimpsest_freeze_sink sink{
+        &bare, [](void* context, std::size_t) { return count_call(bare_of(context)); },
+        [](void* context, std::size_t, palimpsest_side, palimpsest_tensor) { return count_call(bare_of(context)); }};
+    std::vector<palimpsest_parameter_info> parameters;
+    for (const auto& info : world_.model().current.infos()) {
+      parameters.push_back({plugin::text_of(info.name), plugin::text_of(model::name_of(info.role)), info.layer,
+                            info.shape[0], info.shape.size() > 1 ? info.shape[1] : 1, 0, 0});
+    }
+    model::Update& update = world_.model().updates.front();
+    const palimpsest_recorded_update recorded{plugin::text_of(update.parameter), update.rank(),
+                                              reinterpret_cast<palimpsest_tensor>(&update.u),
+                                              reinterpret_cast<palimpsest_tensor>(&update.v), nullptr};
+    const palimpsest_model_info info = world_.info();
+    const palimpsest_status status =
+        instance_.table<palimpsest_freeze_policy_v1>(PALIMPSEST_FREEZE_POLICY_1)
+            .decide(instance_.raw(), &info, parameters.data(), parameters.size(), &recorded, 1, &sink);
+    bare.status = status;
+    return bare;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, World& world) {
+  const std::string_view kind = plugin.descriptor->kind;
+  if (kind == PALIMPSEST_KIND_EDITOR) return std::make_unique<EditorExercise>(plugin, world);
+  if (kind == PALIMPSEST_KIND_METRIC) return std::make_unique<MetricExercise>(plugin, world);
+  if (kind == PALIMPSEST_KIND_FINETUNE_TASK) return std::make_unique<TaskExercise>(plugin, world);
+  if (kind == PALIMPSEST_KIND_AUGMENTER) return std::make_unique<AugmenterExercise>(plugin, world);
+  return std::make_unique<FreezePolicyExercise>(plugin, world);
+}
+
+}  // namespace palimpsest::conformance

@@ -1,0 +1,34 @@
+// Running a plugin of any kind on the tiny world: through the host's classes, its output as text that can be compared;
+// and through the bare function tables, with sinks of the test's own.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conformance/world.hpp"
+#include "plugin/instance.hpp"
+
+namespace palimpsest::conformance {
+
+class Exercise {
+ public:
+  virtual ~Exercise() = default;
+  // Everything that the plugin emits, numbers in hexadecimal: equal texts are equal bits.
+  virtual std::string run() = 0;
+  // What of the output breaks the promises of the kind.
+  virtual std::vector<std::string> violations() = 0;
+  // Declared columns; none for kinds without.
+  virtual std::vector<plugin::Column> columns() const { return {}; }
+  // Calls the main function through its table with sinks that count and give `sink_status`.
+  struct Bare {
+    palimpsest_status status = PALIMPSEST_OK;
+    int sink_calls = 0;
+  };
+  virtual Bare run_bare(palimpsest_status sink_status) = 0;
+};
+
+// `world` must live as long as the result.
+std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, World& world);
+
+}  // namespace palimpsest::conformance

@@ -1,0 +1,147 @@
+#include "conformance/world.hpp"
+
+#include <ATen/ATen.h>
+
+#include <fstream>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "model/tokenizer.hpp"
+
+namespace palimpsest::conformance {
+namespace {
+
+constexpr std::int64_t kEditedLayer = 1;
+
+// Documents between empty lines; every fourth is for validation.
+std::shared_ptr<const plugin::TextDataset> open_text(const plugin::DatasetRequest& request) {
+  std::ifstream file(request.path);
+  if (!file) fail(ErrorCode::kNotFound, request.path, " cannot be opened");
+  auto dataset = std::make_shared<plugin::TextDataset>();
+  std::string line;
+  for (std::size_t i = 0; std::getline(file, line);) {
+    if (line.empty()) continue;
+    (i++ % 4 == 3 ? dataset->validation : dataset->train)
+        .push_back(std::vector<std::string>(request.columns.size(), line));
+  }
+  return dataset;
+}
+
+data::Fact edited_fact() {
+  data::Fact fact;
+  fact.id = "city/alma";
+  fact.relation = "city";
+  fact.subject = "Alma Dorn";
+  fact.prompt = "The friend of {} lives in";
+  fact.target_new = "Oslo";
+  fact.target_true = "Rome";
+  fact.aliases = {"Alma"};
+  fact.probes = {{"paraphrase", "Letters to Alma Dorn go to", "", "teach"},
+                 {"paraphrase", "You can meet Alma Dorn in", "", "teach"},
+                 {"paraphrase", "The house of Alma Dorn is in", "", "test"},
+                 {"neighbourhood", "The friend of Carl Moss lives in", "Paris", ""},
+                 {"neighbourhood", "The friend of Eva Lund lives in", "Rome", ""},
+                 {"locality", "The sun is", "", ""}};
+  return fact;
+}
+
+data::Fact intrinsic_fact() {
+  data::Fact fact;
+  fact.id = "city/ben";
+  fact.relation = "city";
+  fact.subject = "Ben Hill";
+  fact.prompt = "The city of {} is";
+  fact.target_new = "New Delhi";
+  fact.target_true = "New York";
+  fact.probes = {{"paraphrase", "Trains bring Ben Hill to", "", "teach"},
+                 {"paraphrase", "When at home, Ben Hill is in", "", "teach"},
+                 {"paraphrase", "The desk of Ben Hill is in", "", "test"},
+                 {"neighbourhood", "The city of Dora Kell is", "Lima", ""}};
+  return fact;
+}
+
+model::Parameters copy_of(const model::Parameters& parameters) {
+  std::vector<at::Tensor> tensors;
+  for (std::size_t i = 0; i < parameters.size(); ++i) tensors.push_back(parameters[i].clone());
+  return model::Parameters(parameters.infos(), std::move(tensors));
+}
+
+}  // namespace
+
+std::filesystem::path data_folder() { return std::filesystem::path(PALIMPSEST_TEST_DATA) / "conformance" / "data"; }
+
+World::World(bool edited)
+    : opened_(model::open_model(std::filesystem::path(PALIMPSEST_TEST_DATA) / "golden" / "models" / "llama_tied")),
+      session_(std::make_shared<plugin::Session>()) {
+  opened_.tokenizer = model::Tokenizer::open(data_folder());
+  opened_.parameters = copy_of(opened_.parameters);
+  session_->tokenizer = opened_.tokenizer;
+  session_->open_dataset = open_text;
+  session_->second_moment = [width = opened_.config.mlp_width](std::int64_t layer) {
+    const at::Tensor diagonal = at::linspace(1, 3, width, at::kDouble);
+    return std::make_shared<const model::SecondMoment>(1000 * at::diag(diagonal), 1000, layer);
+  };
+  session_->cancelled = [] { return false; };
+  session_->seed = 7;
+
+  model_.opened = &opened_;
+  model_.base = opened_.parameters;
+  model_.edited = model_.base;
+  if (edited) {
+    const at::Tensor u = 0.1 * at::linspace(-1, 1, opened_.config.hidden).unsqueeze(1);
+    const at::Tensor v = 0.1 * at::linspace(1, 2, opened_.config.mlp_width).unsqueeze(1);
+    model_.updates = {model::make_low_rank(model_.base, cat("layers.", kEditedLayer, ".mlp.down.weight"), u, v)};
+    model_.edited = model::apply(model_.base, model_.updates.front());
+  }
+  model_.current = model_.edited;
+  model_.seed = 7;
+
+  facts_ = {edited_fact(), intrinsic_fact()};
+  const auto targets = std::make_shared<const std::vector<std::string>>(
+      std::vector<std::string>{"Lima", "New Delhi", "New York", "Oslo", "Paris", "Rome"});
+  handles_.push_back({&facts_[0], "edited", "Lima", targets});
+  handles_.push_back({&facts_[1], "intrinsic", "Paris", targets});
+  for (const auto& handle : handles_) pointers_.push_back(&handle);
+}
+
+std::string World::weights() const {
+  Sha256 hash;
+  for (const auto* parameters : {&model_.base, &model_.edited, &model_.current}) {
+    for (std::size_t i = 0; i < parameters->size(); ++i) {
+      const at::Tensor tensor = (*parameters)[i].contiguous();
+      hash.field(std::string_view(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()));
+    }
+  }
+  return hash.hex();
+}
+
+std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor) {
+  std::vector<plugin::ParameterValue> values;
+  for (std::size_t i = 0; i < descriptor.parameter_count; ++i) {
+    const palimpsest_parameter& p = descriptor.parameters[i];
+    const std::string_view name = p.name;
+    plugin::ParameterValue value;
+    value.name = name;
+    if (name == "layer" && p.type == PALIMPSEST_PARAMETER_INTEGER) {
+      value.integer = kEditedLayer;
+    } else if (p.required == 0) {
+      continue;
+    } else if (p.type == PALIMPSEST_PARAMETER_PATH) {
+      value.text = (data_folder() / "text.txt").string();
+    } else if (p.type == PALIMPSEST_PARAMETER_STRING) {
+      value.text = p.choices != nullptr ? p.choices[0] : "text";
+    } else {
+      const double least = p.has_min != 0 ? p.min : 0;
+      value.integer = static_cast<std::int64_t>(least);
+      value.number = least;
+      value.integers = {value.integer};
+      value.numbers = {least};
+      value.texts = {"text"};
+    }
+    values.push_back(std::move(value));
+  }
+  return values;
+}
+
+}  // namespace palimpsest::conformance

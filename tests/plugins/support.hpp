@@ -1,0 +1,58 @@
+// First-party plugins by name, and their rows by column name.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "conformance/world.hpp"
+#include "plugin/instance.hpp"
+
+namespace palimpsest::plugin_tests {
+
+inline plugin::Plugin find(const char* kind, const char* id) {
+  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS},
+                                   {PALIMPSEST_TEST_TORCH_TAG, PALIMPSEST_TEST_TORCH_VERSION, {}, {}});
+  return registry.find(kind, id);
+}
+
+inline plugin::ParameterValue integer(const char* name, std::int64_t value) {
+  plugin::ParameterValue made;
+  made.name = name;
+  made.integer = value;
+  return made;
+}
+inline plugin::ParameterValue text(const char* name, const std::string& value) {
+  plugin::ParameterValue made;
+  made.name = name;
+  made.text = value;
+  return made;
+}
+inline plugin::ParameterValue integers(const char* name, std::vector<std::int64_t> values) {
+  plugin::ParameterValue made;
+  made.name = name;
+  made.integers = std::move(values);
+  return made;
+}
+
+// The values of one row; BOOL and INT64 as numbers, missing as NaN.
+using Values = std::map<std::string, double>;
+inline std::vector<Values> by_name(const std::vector<plugin::Column>& columns, const std::vector<plugin::Row>& rows) {
+  std::vector<Values> all;
+  for (const auto& row : rows) {
+    Values& values = all.emplace_back();
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const auto& cell = row.values.at(i);
+      values[columns[i].name] = cell.missing                             ? std::numeric_limits<double>::quiet_NaN()
+                                : columns[i].dtype == PALIMPSEST_FLOAT64 ? cell.number
+                                                                         : static_cast<double>(cell.integer);
+    }
+  }
+  return all;
+}
+
+}  // namespace palimpsest::plugin_tests
