@@ -20,6 +20,11 @@ std::string section(const config::Experiment& experiment, std::string_view name)
   return config::inline_toml(entry->value);
 }
 
+// The ingredients of a key below, by name, so that a miss names what differs and not only that something does.
+void add_ingredients(KeyBuilder& key, const std::string& prefix, const Key& below) {
+  for (const auto& [name, text] : below.ingredients) key.add(cat(prefix, name), text);
+}
+
 // Size, time of change and identity of a file: what tells that it is still the one that was read.
 std::string stamp_of(const std::filesystem::path& path) {
   struct stat s{};
@@ -150,7 +155,8 @@ Key KeyMaker::lot(const config::Cell& cell) {
 
 Key KeyMaker::roles(const config::Cell& cell, const std::vector<Key>& reference) {
   KeyBuilder key;
-  key.add("what", "roles").add("lot", lot(cell)).add("facts.caliper", cell.experiment.facts.caliper);
+  key.add("what", "roles").add("facts.caliper", cell.experiment.facts.caliper);
+  add_ingredients(key, "lot.", lot(cell));
   for (std::size_t i = 0; i < reference.size(); ++i) key.add(cat("edit ", i), reference[i]);
   return key.build();
 }
@@ -163,7 +169,8 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
   KeyBuilder key = start("stage", e);
   key.add("stage", kind).add("below", stage(cell, {place.stages - 1, place.fact}, moments, roles));
   if (kind == "edit") {
-    key.add("lot", lot(cell)).add("fact", place.fact.value_or(-1)).add("seed", std::to_string(cell.seed));
+    key.add("fact", place.fact.value_or(-1)).add("seed", std::to_string(cell.seed));
+    add_ingredients(key, "lot.", lot(cell));
     key.add("edit.scope", e.edit.scope).add("edit.augment_as", e.edit.augment_as);
     add_plugin(key, "editor", e.editor);
     add_plugin(key, "augmenter", e.augmenter);
@@ -190,7 +197,11 @@ Key KeyMaker::measure(const config::Cell& cell, const Key& stage, const Key& rol
 }
 
 Key KeyMaker::part(const config::Cell& cell, const Key& stage, const Key& roles) {
-  return KeyBuilder().add("what", "part").add("measures", measure(cell, stage, roles)).build();
+  KeyBuilder key;
+  key.add("what", "part");
+  add_ingredients(key, "stage.", stage);
+  add_ingredients(key, "measure.", measure(cell, stage, roles));
+  return key.build();
 }
 
 Key KeyMaker::cell(const config::Cell& cell, const std::vector<Key>& below) {

@@ -65,6 +65,8 @@ class Plan {
   const config::Experiment& experiment() const { return cells_.front().experiment; }
 
   bool is_done(const PlanNode& node) const;
+  // Of a node that is not done: what differs from the nearest result that is stored.
+  std::string explain_miss(const PlanNode& node) const;
   std::filesystem::path cell_file(std::size_t cell) const;
   // Of the whole plan: a worker checks that it makes the same plan as its supervisor.
   const std::string& digest() const { return digest_; }

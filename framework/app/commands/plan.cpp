@@ -63,6 +63,7 @@ int plan_command(const Arguments& arguments) {
   std::cout << "\nNodes:\n";
   for (std::size_t i = 0; i < needs.size(); ++i) {
     const experiment::Node& node = plan.graph().nodes()[i];
+    std::string reason;
     if (needs[i] == experiment::Need::kDone) {
       ++stored;
       std::cout << "  stored      ";
@@ -70,10 +71,11 @@ int plan_command(const Arguments& arguments) {
       ++to_run;
       seconds += times.seconds.at(node.id);
       std::cout << "  to run      ";
+      reason = plan.explain_miss(plan.find(node.id));
     } else {
       std::cout << "  not needed  ";
     }
-    std::cout << node.label << '\n';
+    std::cout << node.label << (reason.empty() ? "" : " (" + reason + ")") << '\n';
   }
   std::cout << stored << " stored, " << to_run << " to run. Results: " << plan.experiment().experiment.output.string()
             << '\n';
