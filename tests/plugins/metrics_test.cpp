@@ -117,30 +117,52 @@ TEST_F(RetentionTest, LeavesFirstTokenOutcomesOutWhereTheTargetsShareIt) {
   }
 }
 
-// A target that the model is known to say: the words of its own continuation.
+// The model is made to say the target: in the (tied) embedding the rows of the greedy token and of the target change
+// places, and since neither stands in the prompt, nothing but the answer changes.
 TEST_F(RetentionTest, FindsWhatTheModelSays) {
-  const auto* fact = world_.facts()[1];
   const model::Tokenizer& tokenizer = *world_.opened().tokenizer;
-  const auto prompt = tokenizer.encode_prompt(prompt_of(fact)).ids;
-  const auto said = model::generate(world_.opened().config, world_.model().current, {prompt}, {}).front();
-  data::Fact saying = *fact->fact;
-  // The greedy continuation itself as the target: found, greedy throughout, of rank 0.
-  saying.target_true = tokenizer.decode({said.begin(), said.begin() + 3}, true);
-  const auto begin = saying.target_true.find_first_not_of(' ');
-  if (begin != 1 || tokenizer.encode_target(saying.target_true.substr(1)).ids !=
-                        std::vector<std::int64_t>(said.begin(), said.begin() + 3)) {
-    GTEST_SKIP() << "the tiny model's continuation \"" << saying.target_true << "\" is no target";
+  const data::Fact& fact = *world_.facts()[0]->fact;
+  const auto prompt = tokenizer.encode_prompt(prompt_of(world_.facts()[0])).ids;
+  model::GenerationOptions options;
+  options.max_new_tokens = 1;
+  const auto said = model::generate(world_.opened().config, world_.model().current, {prompt}, options).front().front();
+  const auto target = tokenizer.encode_target(fact.target_new).ids;
+  ASSERT_EQ(target.size(), 1U);
+  ASSERT_NE(said, target[0]);
+  ASSERT_EQ(std::count(prompt.begin(), prompt.end(), said) + std::count(prompt.begin(), prompt.end(), target[0]), 0);
+
+  const auto row_with = [&] { return measure({integer("max_new_tokens", 1)}).front(); };
+  const Values before = row_with();
+  const at::Tensor embedding = world_.model().current.at("embed.weight");
+  at::Tensor swapped = embedding.clone();
+  swapped[said] = embedding[target[0]];
+  swapped[target[0]] = embedding[said];
+  world_.model().current = world_.model().current.with("embed.weight", swapped);
+  const Values after = row_with();
+  for (const char* outcome : {"all_top1", "first_top1", "generated", "retention_mixed", "all_top1_new"}) {
+    EXPECT_EQ(before.at(outcome), 0) << outcome;
+    EXPECT_EQ(after.at(outcome), 1) << outcome;
   }
-  saying.target_true = saying.target_true.substr(1);
-  const palimpsest_fact handle{&saying, "intrinsic", "", fact->relation_targets};
+  EXPECT_GT(before.at("rank"), 0);
+  EXPECT_EQ(after.at("rank"), 0);
+  EXPECT_LT(before.at("margin"), 0);
+  EXPECT_GT(after.at("margin"), 0);
+  EXPECT_EQ(after.at("generated_placebo"), 0);
+}
+
+// Intrinsic facts: a plain substring of prompt and continuation, which the prompt alone can satisfy.
+TEST_F(RetentionTest, MixedProbesDiffer) {
+  data::Fact fact = *world_.facts()[1]->fact;
+  fact.target_true = "city";
+  const palimpsest_fact intrinsic{&fact, "intrinsic", "", world_.facts()[1]->relation_targets};
+  const palimpsest_fact edited{&fact, "edited", "", world_.facts()[1]->relation_targets};
+  const std::vector<const palimpsest_fact*> facts = {&edited, &intrinsic};
   plugin::Metric metric(find("metric", "retention"), world_.session(), {});
-  const std::vector<const palimpsest_fact*> facts = {&handle};
-  const auto row = by_name(metric.columns(), metric.measure(world_.model(), {1, "edited", 0}, facts)).front();
-  EXPECT_EQ(row.at("all_top1"), 1);
-  EXPECT_EQ(row.at("rank_true"), 0);
-  EXPECT_GT(row.at("margin_true"), 0);
-  EXPECT_EQ(row.at("retention_mixed"), 1);
-  EXPECT_TRUE(std::isnan(row.at("generated_placebo")));
+  const auto rows = by_name(metric.columns(), metric.measure(world_.model(), {1, "edited", 0}, facts));
+  EXPECT_EQ(rows[0].at("retention_mixed"), rows[0].at("first_top1_new"));
+  EXPECT_EQ(rows[1].at("retention_mixed"), 1);
+  EXPECT_EQ(rows[1].at("generated_true"), 0);
+  EXPECT_TRUE(std::isnan(rows[1].at("generated_placebo")));
 }
 
 TEST_F(RetentionTest, WithoutATrueTargetItsColumnsAreMissing) {
