@@ -71,8 +71,8 @@ struct Plan::Builder {
   std::string add(NodeKind kind, const Key& key, std::size_t cell, std::string label, std::vector<std::string> below,
                   ChainPlace place = {}, std::vector<std::int64_t> layers = {}) {
     PlanNode made{kind, {}, key, cell, place, std::move(layers), std::move(below)};
-    made.node.id =
-        kind == NodeKind::kCell ? "cell-" + plan.cells_[cell].name : cat(name_of(kind), "-", key.hex.substr(0, 24));
+    // Names of cells hold characters that names of logs and locks must not.
+    made.node.id = cat(name_of(kind), "-", key.hex.substr(0, 24));
     made.node.label = std::move(label);
     made.node.depends_on = made.below;
     std::sort(made.node.depends_on.begin(), made.node.depends_on.end());
