@@ -1,0 +1,182 @@
+"""A run from TOML to HDF5, seen by other people's readers; the same run again; jobs; interruption."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+import h5py
+import xarray
+
+from world import SMALL, SOURCE, World
+
+TABLES = ("cells", "facts", "metrics/retention", "metrics/edit_success", "metrics/first_token", "summary", "contrasts",
+          "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score", "updates/index", "timing",
+          "data", "edit_records")
+NAMES = {f"{variant},r{r}.h5" for variant in ("plain", "frozen", "unedited") for r in range(2)}
+
+
+class Run(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        cls.done = cls.world.run()
+        cls.file = cls.world.output / "tiny.h5"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.__exit__()
+
+    def test_every_cell_has_its_file(self):
+        self.assertEqual(set(self.world.cells()), NAMES)
+        for name in NAMES:
+            self.assertTrue((self.world.output / "cells" / name.replace(".h5", ".timing.h5")).exists(), name)
+        self.assertTrue(self.file.exists())
+
+    def test_the_report_names_roles_and_is_printed_again_by_show(self):
+        for word in ("edited", "intrinsic", "plain", "frozen", "unedited"):
+            self.assertIn(word, self.done.stdout)
+        shown = self.world.do("show", self.file)
+        self.assertIn(shown.stdout.strip(), self.done.stdout)
+
+    def test_tables_open_in_xarray_and_have_units_and_definitions(self):
+        with h5py.File(self.file) as file:
+            for name in TABLES:
+                self.assertIn(name, file, list(file))
+                for column in file[name].values():
+                    if isinstance(column, h5py.Dataset) and column.name.rsplit("/", 1)[1] != "row":
+                        self.assertIn("definition", column.attrs, column.name)
+                        self.assertIn("unit", column.attrs, column.name)
+        for name in TABLES:
+            with xarray.open_dataset(self.file, group=name, engine="h5netcdf") as table:
+                self.assertGreater(table.sizes["row"], 0, name)
+
+    def test_rows_of_retention_are_complete(self):
+        with xarray.open_dataset(self.file, group="metrics/retention", engine="h5netcdf") as table:
+            frame = table.to_dataframe()
+        keys = ["cell", "edit", "ordinal", "stage", "step", "fact"]
+        self.assertFalse(frame.duplicated(keys).any())
+        for cell, rows in frame.groupby("cell"):
+            points = set(zip(rows.ordinal, rows.stage, rows.step))
+            self.assertIn((0, "base", 0), points, cell)
+            self.assertIn((1, "edited", 0), points, cell)
+            stages = {stage for _, stage, _ in points}
+            self.assertEqual(stages, {"base", "edited", "step", "finetuned"}, cell)
+            for point, at in rows.groupby(["ordinal", "stage", "step"]):
+                self.assertEqual((at.role == "edited").sum(), 3, (cell, point))
+                self.assertEqual((at.role == "intrinsic").sum(), 6, (cell, point))
+
+    def test_roles_are_swapped_in_the_paired_replicate(self):
+        with xarray.open_dataset(self.file, group="facts", engine="h5netcdf") as table:
+            frame = table.to_dataframe()
+        edited = {cell: set(rows.fact[rows.role == "edited"]) for cell, rows in frame.groupby("cell")}
+        intrinsic = {cell: set(rows.fact[rows.role == "intrinsic"]) for cell, rows in frame.groupby("cell")}
+        self.assertLessEqual(edited["plain,r0"], intrinsic["plain,r1"])
+        self.assertLessEqual(edited["plain,r1"], intrinsic["plain,r0"])
+        self.assertEqual(edited["plain,r0"], edited["unedited,r0"])
+        self.assertEqual(edited["plain,r0"], edited["frozen,r0"])
+
+    def test_provenance(self):
+        with h5py.File(self.world.output / "cells" / "plain,r0.h5") as file:
+            for name in ("resolved_toml", "git_commit", "seed", "threads", "key", "target_rule", "cpu_capability"):
+                self.assertIn(name, file.attrs)
+            self.assertIn("v_num_grad_steps", file.attrs["resolved_toml"])
+            ids = {i.decode() if isinstance(i, bytes) else i for i in file["provenance/plugins/id"][...]}
+            self.assertLessEqual({"rome", "language_modeling", "retention"}, ids)
+
+    def test_an_edit_changes_its_layer_and_a_frozen_layer_stays(self):
+        with h5py.File(self.world.output / "cells" / "frozen,r0.h5") as file:
+            parameters = {n.decode() for n in file["updates/index/parameter"][...]}
+            self.assertEqual(parameters, {"layers.1.mlp.down.weight"})
+            self.assertEqual(list(file["updates/index/rank"][...]), [1, 1, 1])
+            self.assertTrue((file["updates/index/norm"][...] > 0).all())
+            frozen = dict(zip(file["weight_change/layer"][...], file["weight_change/relative_change"][...]))
+        with h5py.File(self.world.output / "cells" / "plain,r0.h5") as file:
+            plain = dict(zip(file["weight_change/layer"][...], file["weight_change/relative_change"][...]))
+        self.assertLess(frozen[1], plain[1])
+        self.assertGreater(frozen[0], 0.0)
+
+    def test_columns_are_documented(self):
+        text = (SOURCE / "docs" / "results-format.md").read_text(encoding="utf-8")
+        known = set(re.findall(r"`([A-Za-z0-9_./<>-]+)`", text))
+        missing = []
+        with h5py.File(self.file) as file:
+            for name in TABLES:
+                for column in file[name]:
+                    if column != "row" and isinstance(file[name][column], h5py.Dataset) and column not in known:
+                        missing.append(f"{name}/{column}")
+        # What a metric declares is documented in the file itself and in the metric's README.
+        readmes = "".join(p.read_text(encoding="utf-8") for p in (SOURCE / "plugins" / "metrics").glob("*/README.md"))
+        missing = [m for m in missing if not (m.startswith("metrics/") and m.rsplit("/", 1)[1] in readmes)]
+        self.assertEqual(missing, [])
+
+    def test_the_same_run_again_is_served_and_changes_nothing(self):
+        before = self.world.files()
+        begin = time.monotonic()
+        again = self.world.run()
+        seconds = time.monotonic() - begin
+        self.assertEqual(self.world.cells(), {n: d for n, d in self.world.cells().items()})
+        after = self.world.files()
+        self.assertEqual({k: v[0] for k, v in before.items()}, {k: v[0] for k, v in after.items()})
+        self.assertEqual({k: v for k, v in before.items() if k.startswith("cells/")},
+                         {k: v for k, v in after.items() if k.startswith("cells/")}, "a stored cell was written again")
+        self.assertIn("0 nodes to run", again.stderr + again.stdout)
+        self.assertLess(seconds, 10)
+        self.assertIn("Nothing is left to compute", self.world.do("plan", self.world.config).stdout)
+
+    def test_cells_do_not_depend_on_jobs_place_or_store(self):
+        for jobs in ("1", "2"):
+            with World() as other:
+                other.run("--jobs", jobs)
+                self.assertEqual(other.cells(), self.world.cells(), f"--jobs {jobs}")
+        # Another output folder, the same store: only the cells' files are made again.
+        output = self.world.root / "second"
+        again = self.world.run(output=output)
+        self.assertIn("6 nodes to run", again.stderr + again.stdout)
+        self.assertEqual(self.world.cells(output), self.world.cells())
+
+    def test_limit_takes_cells_one_by_one(self):
+        with World() as world:
+            for wanted in range(1, 3):
+                world.run("--limit", "1", sets=SMALL)
+                self.assertEqual(len(world.cells()), wanted)
+            self.assertIn("Nothing is left to compute", world.do("plan", world.config, sets=SMALL).stdout)
+
+
+class Interrupt(unittest.TestCase):
+    def interrupted(self, signals):
+        with World() as world:
+            process = subprocess.Popen(world.command("run", world.config, sets=SMALL), cwd=world.root,
+                                       env=world.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            seen = ""
+            for line in process.stdout:
+                seen += line
+                if "plain" in line and "started" in line:
+                    break
+            for number in signals:
+                # To the front process alone; it stops its workers itself.
+                os.kill(process.pid, number)
+                time.sleep(0.2)
+            seen += process.stdout.read()
+            status = process.wait(timeout=60)
+            self.assertEqual(status, 130, seen)
+            self.assertIn("stopped", seen)
+            with self.assertRaises(ProcessLookupError):
+                os.killpg(process.pid, 0)
+            world.run(sets=SMALL)
+            with World() as other:
+                other.run(sets=SMALL)
+                self.assertEqual(world.cells(), other.cells())
+
+    def test_an_interrupt_ends_cleanly_and_the_same_command_goes_on(self):
+        self.interrupted([signal.SIGINT])
+
+    def test_a_second_interrupt_does_no_harm(self):
+        self.interrupted([signal.SIGINT, signal.SIGINT])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

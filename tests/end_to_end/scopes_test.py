@@ -1,0 +1,102 @@
+"""Edit scopes and orders of stages: isolated, sequential, batch; edit, finetune, reapply."""
+
+import unittest
+
+import h5py
+import xarray
+
+from world import World
+
+ONE = ("experiment.replicates=1", 'sweep.variants=[{ name = "plain" }]')
+
+
+def points(world):
+    with xarray.open_dataset(world.output / "cells" / "plain,r0.h5", group="metrics/retention",
+                             engine="h5netcdf") as table:
+        frame = table.to_dataframe()
+    return frame, set(zip(frame.ordinal, frame.stage))
+
+
+class Scopes(unittest.TestCase):
+    def test_isolated_edits_each_fact_in_a_model_of_its_own(self):
+        with World() as world:
+            world.run(sets=(*ONE, 'edit.scope="isolated"'))
+            frame, _ = points(world)
+            after = frame[frame.ordinal > 0]
+            self.assertEqual(after.edit.nunique(), 3)
+            for edit, rows in after.groupby("edit"):
+                self.assertEqual(set(rows.fact[rows.role == "edited"]), {edit})
+            with h5py.File(world.output / "cells" / "plain,r0.h5") as file:
+                self.assertEqual(len(file["updates/index/parameter"]), 3)
+
+    def test_isolated_starts_every_edit_from_the_base_model(self):
+        # The first edit of a sequence and the isolated edit of the same fact are the same edit.
+        with World() as one, World() as other:
+            one.run(sets=(*ONE, 'edit.scope="isolated"', 'experiment.stages=["edit"]'))
+            other.run(sets=(*ONE, 'experiment.stages=["edit"]'))
+            with h5py.File(one.output / "cells" / "plain,r0.h5") as a, \
+                    h5py.File(other.output / "cells" / "plain,r0.h5") as b:
+                first_a, first_b = arrays(a), arrays(b)
+        self.assertTrue(first_a and first_b)
+        self.assertEqual(sorted(first_a)[0], sorted(first_b)[0])
+        self.assertTrue(any((first_a[k].shape == first_b[k].shape and (first_a[k] == first_b[k]).all())
+                            for k in first_b if k in first_a))
+
+    def test_batch_is_refused_by_an_editor_of_one_fact(self):
+        with World() as world:
+            done = world.run(sets=(*ONE, 'edit.scope="batch"'), expect=1)
+            self.assertRegex(done.stderr, r'rome takes at most 1 fact.*edit\.scope = "batch".*"sequential" or "isolated"')
+            self.assertEqual(world.cells(), {})
+
+
+def arrays(file):
+    found = {}
+    file["updates/data"].visititems(lambda n, o: found.update({n: o[...]}) if isinstance(o, h5py.Dataset) and
+                                    o.ndim == 2 else None)
+    return found
+
+
+class Stages(unittest.TestCase):
+    def stages(self, *names, extra=()):
+        with World() as world:
+            listed = ", ".join(f'"{n}"' for n in names)
+            world.run(sets=(*ONE, f"experiment.stages=[{listed}]", *extra))
+            return points(world)[1]
+
+    def test_edit_only(self):
+        self.assertEqual(self.stages("edit"), {(0, "base"), (1, "edited")})
+
+    def test_finetune_only(self):
+        self.assertEqual(self.stages("finetune"), {(0, "base"), (1, "step"), (1, "finetuned")})
+
+    def test_finetune_then_edit(self):
+        self.assertEqual(self.stages("finetune", "edit"),
+                         {(0, "base"), (1, "step"), (1, "finetuned"), (2, "edited")})
+
+    def test_edit_finetune_reapply(self):
+        self.assertEqual(self.stages("edit", "finetune", "reapply"),
+                         {(0, "base"), (1, "edited"), (2, "step"), (2, "finetuned"), (3, "edited")})
+
+    def test_edit_finetune_edit_finetune(self):
+        self.assertEqual(self.stages("edit", "finetune", "edit", "finetune"),
+                         {(0, "base"), (1, "edited"), (2, "step"), (2, "finetuned"), (3, "edited"), (4, "step"),
+                          (4, "finetuned")})
+
+    def test_matched_controls(self):
+        with World() as world:
+            world.run(sets=(*ONE, 'facts.selection="matched"', "facts.caliper=0", "facts.intrinsic=3"))
+            frame, _ = points(world)
+            self.assertEqual(frame.fact[frame.role == "intrinsic"].nunique(), 3)
+
+    def test_augmented_edits(self):
+        for way in ("requests", "contexts"):
+            with World() as world:
+                done = world.run(sets=(*ONE, 'augmenter={ id = "paraphrase", count = 1 }', f'edit.augment_as="{way}"'),
+                                 expect=None)
+                if done.returncode != 0:
+                    # Refused in words, or done.
+                    self.assertIn("rome", done.stderr, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
