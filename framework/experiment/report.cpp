@@ -194,7 +194,6 @@ std::vector<std::string> line_of(const SummaryRows& rows, const std::string& con
   };
   return {role,
           cat(size.facts),
-          cat(size.replicates),
           change("all_top1", "%.2f"),
           kept,
           change("margin", "%+.2f"),
@@ -214,19 +213,24 @@ double mean_of_cells(const Table& cells, const Configuration& configuration, std
   return n == 0 ? kNaN : sum / static_cast<double>(n);
 }
 
-// "plain: editor rome, ...; validation loss 3.21 -> 2.95 nat/token (200 steps)"
+// What the configuration is, and what its fine-tuning did to the task's own loss.
 std::string heading(const Table& cells, const Configuration& configuration) {
   const std::size_t row = configuration.rows.front();
-  const auto text = [&](std::string_view column) { return cells.values<std::string>(column)[row]; };
-  std::string out = cat(configuration.name, ": editor ", text("editor").empty() ? "none" : text("editor"));
-  if (!cells.values<Bool>("tuned")[row]) return out + ", no fine-tuning";
-  out +=
-      cat(", task ", text("task"), ", freeze policy ", text("freeze_policy").empty() ? "none" : text("freeze_policy"));
+  const auto text = [&](std::string_view column) {
+    const auto& id = cells.values<std::string>(column)[row];
+    return id.empty() ? std::string("none") : id;
+  };
+  std::string out = cat(configuration.name, ": editor ", text("editor"));
+  const bool tuned = bool(cells.values<Bool>("tuned")[row]);
+  out += tuned ? cat(", task ", text("task"), ", freeze policy ", text("freeze_policy")) : ", no fine-tuning";
+  const auto n = configuration.rows.size();
+  out = wrapped(cat(out, "; ", n, n == 1 ? " replicate" : " replicates"), 0, 4);
+  if (!tuned) return out;
   const double before = mean_of_cells(cells, configuration, "validation_loss_before");
   const double after = mean_of_cells(cells, configuration, "validation_loss_after");
-  out += cat("; validation loss ", arrow(before, after, "%.3f"), " nat/token");
-  if (after >= before) out += ": the fine-tuning did not improve its own task";
-  return out;
+  return out + wrapped(cat("validation loss ", arrow(before, after, "%.3f"), " nat/token",
+                           after >= before ? ": the fine-tuning did not improve its own task" : ""),
+                       2, 4);
 }
 
 constexpr std::string_view kLegend =
@@ -273,10 +277,10 @@ std::string report(const Measurements& measurements, const Table& summary, const
   std::int64_t fewest_replicates = std::numeric_limits<std::int64_t>::max();
   bool measured = false;
   for (const auto& configuration : configurations) {
-    out += wrapped(heading(measurements.cells, configuration), 0, 4);
+    out += heading(measurements.cells, configuration);
     const std::string metric = rows.metric_of(configuration.name);
     std::vector<std::vector<std::string>> table{
-        {"role", "facts", "replicates", "right", "retention (95 %)", "margin", "generated", "placebo"}};
+        {"role", "facts", "right", "retention (95 %)", "margin", "generated", "placebo"}};
     for (const std::string role : {"edited", "intrinsic"}) {
       Size size;
       auto line = line_of(rows, configuration.name, role, metric, size);

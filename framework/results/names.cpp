@@ -41,9 +41,10 @@ void check_path(std::string_view path) {
   for (const std::string& part : parts) {
     if (part.empty()) refuse("it has an empty part");
     if (part == "." || part == "..") refuse("\".\" and \"..\" are not names");
-    if (!std::all_of(part.begin(), part.end(),
-                     [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '-'; })) {
-      refuse("its parts hold letters, digits, \"_\", \"-\" and \".\" only");
+    if (!std::all_of(part.begin(), part.end(), [](char c) {
+          return is_letter(c) || is_digit(c) || std::string_view(".-=+,").find(c) != std::string_view::npos;
+        })) {
+      refuse("its parts hold letters, digits and _ - . = + , only");
     }
   }
 }

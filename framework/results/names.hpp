@@ -11,7 +11,8 @@ namespace palimpsest::results {
 // The dimension scale of every table.
 inline constexpr std::string_view kRow = "row";
 
-// "/" or "/part/part": parts of [A-Za-z0-9_.-], not "." or "..", at most kMaxDepth of them.
+// "/" or "/part/part": parts of [A-Za-z0-9_.=+,-] (what a cell's name is made of), not "." or "..", at most kMaxDepth
+// of them.
 inline constexpr std::size_t kMaxDepth = 16;
 void check_path(std::string_view path);
 // "/a/b" -> {"a", "b"}; "/" -> {}.

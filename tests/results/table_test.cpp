@@ -89,6 +89,8 @@ TEST(Table, CheckRefusesWhatReadersCouldNotSayBack) {
   EXPECT_THAT(said([](Table& t) { t.name = "/a/"; }), HasSubstr("empty part"));
   EXPECT_THAT(said([](Table& t) { t.name = "/a/../b"; }), HasSubstr("not names"));
   EXPECT_THAT(said([](Table& t) { t.name = "/a b"; }), HasSubstr("letters, digits"));
+  // The names of cells are paths below /updates/data and /provenance.
+  EXPECT_NO_THROW(sample_table("/updates/data/frozen,learning_rate=1e-4+2,r0").check());
   EXPECT_THAT(said([](Table& t) { t.columns[0].name = "2nd"; }), HasSubstr("\"2nd\""));
   EXPECT_THAT(said([](Table& t) { t.columns[0].name = "a/b"; }), HasSubstr("\"a/b\""));
   EXPECT_THAT(said([](Table& t) { t.columns[0].name = "row"; }), HasSubstr("row scale"));

@@ -1,0 +1,264 @@
+// /contrasts on rows whose differences were worked out by hand.
+#include "experiment/contrasts.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "experiment/statistics.hpp"
+#include "sample_file.hpp"
+#include "scratch.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using results::Bool;
+using results::Table;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const SummaryOptions kQuick{1, 200, 400, 4000};
+
+class Contrasts : public Scratch {
+ protected:
+  Table of(const SampleFile& file) {
+    const auto measurements = file.read(folder_);
+    return contrasts(measurements, quality_gate(measurements), kQuick);
+  }
+};
+
+struct Found {
+  const Table* table;
+  std::size_t row;
+  double real(std::string_view column) const { return table->values<double>(column)[row]; }
+  std::int64_t whole(std::string_view column) const { return table->values<std::int64_t>(column)[row]; }
+  std::string text(std::string_view column) const { return table->values<std::string>(column)[row]; }
+  bool truth(std::string_view column) const { return bool(table->values<Bool>(column)[row]); }
+};
+
+Found find(const Table& table, const std::string& a, const std::string& b, const std::string& role_a,
+           const std::string& measure) {
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const Found found{&table, row};
+    if (found.text("configuration_a") == a && found.text("configuration_b") == b && found.text("role_a") == role_a &&
+        found.text("measure") == measure) {
+      return found;
+    }
+  }
+  ADD_FAILURE() << "no contrast of " << a << " and " << b << ", " << role_a << ", " << measure;
+  return {&table, 0};
+}
+
+void add(SampleFile& file, const SampleCell& cell, const std::vector<double>& edited, const std::vector<double>& last,
+         const std::vector<double>& intrinsic) {
+  file.cell(cell);
+  const std::vector<double> ones(intrinsic.size(), 1.0);
+  file.answers({cell.name, 0, "base", 0, cell.replicate}, "edited", std::vector<double>(edited.size(), 0.0));
+  file.answers({cell.name, 1, "edited", 0, cell.replicate}, "edited", edited);
+  file.answers({cell.name, 2, "finetuned", 10, cell.replicate}, "edited", last);
+  file.answers({cell.name, 0, "base", 0, cell.replicate}, "intrinsic", ones);
+  file.answers({cell.name, 1, "edited", 0, cell.replicate}, "intrinsic", ones);
+  file.answers({cell.name, 2, "finetuned", 10, cell.replicate}, "intrinsic", intrinsic);
+}
+
+SampleFile three_variants() {
+  SampleFile file;
+  file.retention();
+  const std::vector<double> ones{1, 1, 1, 1};
+  add(file, {"plain,r0", 0, "plain", "rome", 3.2, 3.0}, ones, {1, 0, 0, 0}, {1, 1, 0, 0});
+  add(file, {"frozen,r0", 0, "frozen", "rome", 3.2, 3.1}, ones, {1, 1, 1, 0}, {1, 1, 0, 1});
+  add(file, {"control,r0", 0, "control", "none", 3.2, 3.0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {1, 1, 1, 1});
+  return file;
+}
+
+TEST_F(Contrasts, PairsTheSameFactsOfTwoVariants) {
+  const auto table = of(three_variants());
+  EXPECT_NO_THROW(table.check());
+  const auto frozen = find(table, "frozen", "plain", "edited", "retention");
+  EXPECT_EQ(frozen.text("contrast"), "configurations");
+  EXPECT_EQ(frozen.text("differs_in"), "variant");
+  EXPECT_EQ(frozen.text("baseline"), "edited");
+  EXPECT_TRUE(frozen.truth("paired"));
+  EXPECT_DOUBLE_EQ(frozen.real("value_a"), 0.75);
+  EXPECT_DOUBLE_EQ(frozen.real("value_b"), 0.25);
+  EXPECT_DOUBLE_EQ(frozen.real("difference"), 0.5);
+  // Differences 0, 1, 1, 0: two of the four signs of the ones are as extreme.
+  EXPECT_DOUBLE_EQ(frozen.real("p"), 0.5);
+  EXPECT_EQ(frozen.whole("n_facts_a"), 4);
+  EXPECT_EQ(frozen.whole("n_replicates"), 1);
+  EXPECT_EQ(frozen.text("interval_levels"), "facts only");
+  EXPECT_DOUBLE_EQ(frozen.real("smallest_detectable"), smallest_detectable_paired(4, 0.5));
+  EXPECT_NEAR(frozen.real("validation_loss_difference"), 0.1, 1e-12);
+  EXPECT_THAT(frozen.text("note"), HasSubstr("equal validation loss"));
+  EXPECT_EQ(frozen.text("sentence"),
+            contrast_sentence({0.5, frozen.real("difference_low"), frozen.real("difference_high"), 4, 1, 0, true},
+                              "frozen, edited facts", "plain", "retention", frozen.real("smallest_detectable")));
+  // Margins fall from 1 to -1 for each fact that is forgotten.
+  const auto margin = find(table, "frozen", "plain", "edited", "change");
+  EXPECT_DOUBLE_EQ(margin.real("value_a"), -0.5);
+  EXPECT_DOUBLE_EQ(margin.real("value_b"), -1.5);
+  EXPECT_DOUBLE_EQ(margin.real("difference"), 1.0);
+  // Differences 0, 2, 2, 0: variance 4/3 over 4 facts.
+  EXPECT_NEAR(margin.real("smallest_detectable"), 2.8015852 * std::sqrt(1.0 / 3), 1e-6);
+}
+
+TEST_F(Contrasts, TheControlHasNoEditedFactsToCompare) {
+  const auto table = of(three_variants());
+  const auto control = find(table, "plain", "control", "intrinsic", "retention");
+  EXPECT_DOUBLE_EQ(control.real("difference"), -0.5);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const Found found{&table, row};
+    const bool has_control = found.text("configuration_a") == "control" || found.text("configuration_b") == "control";
+    EXPECT_FALSE(has_control && found.text("role_a") == "edited") << found.text("sentence");
+  }
+  // frozen against the first and against the control.
+  find(table, "frozen", "control", "intrinsic", "retention");
+}
+
+TEST_F(Contrasts, AdjustsOverTheWholeTable) {
+  const auto table = of(three_variants());
+  EXPECT_EQ(table.values<double>("p_adjusted"), holm_adjusted(table.values<double>("p")));
+}
+
+TEST_F(Contrasts, ComparesRolesWithinAConfiguration) {
+  SampleFile file;
+  file.retention();
+  for (const std::int64_t replicate : {0, 1}) {
+    add(file, {cat("r", replicate), replicate, "", "rome", 3.2, 3.0}, {1, 1, 1, 1, 1, 1}, {0, 0, 0, 0, 0, 0},
+        {1, 1, 1, 1, 1, 1});
+  }
+  const auto table = of(file);
+  const auto roles = find(table, "default", "default", "edited", "retention");
+  EXPECT_EQ(roles.text("contrast"), "roles");
+  EXPECT_EQ(roles.text("role_b"), "intrinsic");
+  EXPECT_FALSE(roles.truth("paired"));
+  EXPECT_DOUBLE_EQ(roles.real("difference"), -1);
+  EXPECT_EQ(roles.text("verdict"), "less");
+  EXPECT_EQ(roles.text("interval_levels"), "replicates and facts");
+  EXPECT_EQ(roles.whole("n_facts_a"), 6);
+  EXPECT_EQ(roles.whole("n_replicates"), 2);
+  // 2 / C(12, 6)^2 exactly; with 4,000 draws at most a few of them.
+  EXPECT_LT(roles.real("p"), 0.002);
+  EXPECT_GT(roles.real("p"), 0);
+  EXPECT_THAT(roles.text("sentence"), HasSubstr("less retention than intrinsic facts (-1.00"));
+  EXPECT_DOUBLE_EQ(roles.real("smallest_detectable"), smallest_detectable_unpaired(6, 6, 0.5));
+}
+
+TEST_F(Contrasts, EqualRolesDoNotDiffer) {
+  SampleFile file;
+  file.retention();
+  add(file, {"r0", 0, "", "rome", 3.2, 3.0}, {1, 1, 1, 1}, {1, 0, 1, 0}, {1, 0, 1, 0});
+  const auto table = of(file);
+  const auto roles = find(table, "default", "default", "edited", "retention");
+  EXPECT_EQ(roles.text("verdict"), "no detectable difference");
+  EXPECT_DOUBLE_EQ(roles.real("p"), 1);
+}
+
+TEST_F(Contrasts, CellsThatFailTheGateStayOutOfTheHeadline) {
+  SampleFile file;
+  file.retention();
+  add(file, {"plain,r0", 0, "plain", "rome", 3.2, 3.0}, {1, 1, 1, 1}, {1, 0, 0, 0}, {1, 1, 0, 0});
+  add(file, {"weak,r0", 0, "weak", "rome", 3.2, 3.0}, {1, 0, 0, 0}, {1, 0, 0, 0}, {1, 1, 0, 1});
+  const auto table = of(file);
+  const auto weak = find(table, "weak", "plain", "edited", "retention");
+  EXPECT_FALSE(weak.truth("headline"));
+  EXPECT_THAT(weak.text("note"), HasSubstr("weak,r0 failed the quality gate: efficacy 0.25 is below 0.90"));
+  // Only e1 held in both at the start: one value has no interval.
+  EXPECT_EQ(weak.whole("n_facts_a"), 1);
+  EXPECT_EQ(weak.text("verdict"), "not measured");
+  EXPECT_TRUE(find(table, "plain", "plain", "edited", "retention").truth("headline"));
+}
+
+TEST_F(Contrasts, MissingValuesLeaveTheirFactOut) {
+  SampleFile file;
+  file.retention();
+  add(file, {"plain,r0", 0, "plain"}, {1, 1, 1, 1}, {1, kMissing, 0, 0}, {1, 1});
+  add(file, {"frozen,r0", 0, "frozen"}, {1, 1, 1, 1}, {1, 1, 1, kMissing}, {1, 1});
+  const auto table = of(file);
+  const auto frozen = find(table, "frozen", "plain", "edited", "retention");
+  EXPECT_EQ(frozen.whole("n_facts_a"), 2);
+  EXPECT_DOUBLE_EQ(frozen.real("difference"), 0.5);
+  EXPECT_TRUE(std::isnan(frozen.real("validation_loss_difference")));
+}
+
+TEST_F(Contrasts, WithoutFineTuningTheEditItselfIsMeasured) {
+  SampleFile file;
+  file.retention();
+  file.cell({"r0"});
+  file.answers({"r0", 0, "base"}, "edited", {0, 0});
+  file.answers({"r0", 1, "edited"}, "edited", {1, 1});
+  file.answers({"r0", 0, "base"}, "intrinsic", {1, 1});
+  file.answers({"r0", 1, "edited"}, "intrinsic", {1, 0});
+  const auto table = of(file);
+  ASSERT_EQ(table.rows(), 2u);
+  const auto roles = find(table, "default", "default", "edited", "retention");
+  EXPECT_EQ(roles.text("baseline"), "base");
+  EXPECT_EQ(roles.whole("n_facts_a"), 0);
+  EXPECT_EQ(roles.text("verdict"), "not measured");
+  EXPECT_DOUBLE_EQ(find(table, "default", "default", "edited", "change").real("value_b"), -1);
+}
+
+TEST_F(Contrasts, WithoutIntrinsicFactsOrOutcomesThereIsNothingToCompare) {
+  SampleFile file;
+  file.retention();
+  file.cell({"r0"});
+  file.answers({"r0", 0, "base"}, "edited", {0, 0});
+  file.answers({"r0", 1, "edited"}, "edited", {1, 1});
+  EXPECT_EQ(of(file).rows(), 0u);
+  SampleFile other;
+  other.cell({"r0"});
+  other.metric("surprise", {{"height", "mean"}});
+  const auto table = of(other);
+  EXPECT_EQ(table.rows(), 0u);
+  EXPECT_NO_THROW(table.check());
+}
+
+TEST_F(Contrasts, InScopeIsolatedAFactCountsOnce) {
+  SampleFile file;
+  file.retention();
+  for (const std::string name : {"plain", "frozen"}) {
+    const std::string cell = name + ",r0";
+    file.cell({cell, 0, name});
+    file.answers({cell, 0, "base"}, "intrinsic", {1, 1});
+    for (const std::string edit : {"e1", "e2"}) {
+      file.answers({cell, 1, "edited", 0, 0, edit}, "intrinsic", {1, 1});
+      file.answers({cell, 2, "finetuned", 9, 0, edit}, "intrinsic", {name == "frozen" || edit == "e1" ? 1.0 : 0.0, 1});
+    }
+  }
+  const auto table = of(file);
+  const auto frozen = find(table, "frozen", "plain", "intrinsic", "retention");
+  EXPECT_EQ(frozen.whole("n_facts_a"), 2);
+  // i1: 1 - 1/2; i2: 0.
+  EXPECT_DOUBLE_EQ(frozen.real("difference"), 0.25);
+  EXPECT_DOUBLE_EQ(frozen.real("p"), 1);
+}
+
+TEST_F(Contrasts, SweptConfigurationsAreComparedWhereOneCoordinateDiffers) {
+  SampleFile file;
+  for (const std::string rate : {"1e-4", "1e-3"}) {
+    for (const std::string task : {"a", "b"}) {
+      file.cell({cat("rate=", rate, ",task=", task, ",r0"),
+                 0,
+                 "",
+                 "rome",
+                 kMissing,
+                 kMissing,
+                 {{"training_learning_rate", rate}, {"task_id", task}}});
+    }
+  }
+  const auto measurements = file.read(folder_);
+  const auto configurations = configurations_of(measurements.cells);
+  ASSERT_EQ(configurations.size(), 4u);
+  EXPECT_EQ(configurations[1].name, "rate=1e-4,task=b");
+  EXPECT_THAT(configurations[1].swept, ElementsAre("1e-4", "b"));
+  std::vector<std::string> found;
+  for (const auto& pair : pairs_of(measurements.cells, configurations)) {
+    found.push_back(cat(pair.a, "-", pair.b, " ", pair.differs_in));
+  }
+  EXPECT_THAT(found, ElementsAre("1-0 at_task_id", "2-0 at_training_learning_rate", "3-1 at_training_learning_rate",
+                                 "3-2 at_task_id"));
+}
+
+}  // namespace
+}  // namespace palimpsest::experiment

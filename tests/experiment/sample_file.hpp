@@ -1,0 +1,169 @@
+// A results file with rows chosen by hand: what the tests of the summary, the contrasts and the report start from.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiment/summary_data.hpp"
+#include "results/reader.hpp"
+#include "results/table.hpp"
+#include "results/writer.hpp"
+
+namespace palimpsest::experiment {
+
+inline constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+
+struct SampleCell {
+  std::string name;
+  std::int64_t replicate = 0;
+  std::string variant = "";
+  std::string editor = "rome";
+  double loss_before = kMissing, loss_after = kMissing;
+  std::vector<std::pair<std::string, std::string>> at = {};
+};
+
+// A measuring point of one cell, and in scope isolated of one edit.
+struct At {
+  std::string cell;
+  std::int64_t ordinal = 0;
+  std::string stage = "base";
+  std::int64_t step = 0;
+  std::int64_t replicate = 0;
+  std::string edit = "";
+};
+
+class SampleFile {
+ public:
+  void cell(const SampleCell& cell) {
+    using Texts = std::vector<std::string>;
+    const bool tuned = !std::isnan(cell.loss_after);
+    results::Table table{"/cells", "one cell of the experiment", {}};
+    const auto text = [&](const char* name, const std::string& value) {
+      table.columns.push_back({name, "", "a text of the cell", Texts{value}});
+    };
+    const auto whole = [&](const char* name, std::int64_t value) {
+      table.columns.push_back({name, "", "a number of the cell", std::vector<std::int64_t>{value}});
+    };
+    const auto real = [&](const char* name, double value) {
+      table.columns.push_back({name, "nat/token", "a loss", std::vector<double>{value}});
+    };
+    const auto truth = [&](const char* name, bool value) {
+      table.columns.push_back({name, "", "a truth", std::vector<results::Bool>{value}});
+    };
+    text("cell", cell.name);
+    text("variant", cell.variant);
+    whole("replicate", cell.replicate);
+    truth("swapped", cell.replicate % 2 == 1);
+    whole("seed", 7 + cell.replicate);
+    text("editor", cell.editor);
+    text("augmenter", "none");
+    text("task", tuned ? "language_modeling" : "");
+    text("freeze_policy", "none");
+    text("scope", "batch");
+    text("model", "models/tiny");
+    text("facts", "facts/world.jsonl");
+    whole("edited", 4);
+    whole("intrinsic", 4);
+    whole("unmatched", 0);
+    truth("tuned", tuned);
+    whole("steps", tuned ? 10 : 0);
+    whole("tokens_trained", tuned ? 8000 : 0);
+    real("validation_loss_before", cell.loss_before);
+    real("validation_loss_after", cell.loss_after);
+    text("stop_reason", tuned ? "max_steps" : "");
+    for (const auto& [key, value] : cell.at) text(("at_" + key).c_str(), value);
+    if (cells_.columns.empty()) {
+      cells_ = std::move(table);
+    } else {
+      cells_.append(table);
+    }
+  }
+
+  // A metric's columns besides those that every metric's table has; all hold numbers, except for those of aggregate
+  // "text".
+  struct Declared {
+    std::string name, aggregate, baseline = "none";
+  };
+  void metric(const std::string& id, const std::vector<Declared>& columns) {
+    using Texts = std::vector<std::string>;
+    using Whole = std::vector<std::int64_t>;
+    results::Table table{"/metrics/" + id,
+                         "one measurement",
+                         {{"cell", "", "name of the cell", Texts()},
+                          {"replicate", "", "number of the replicate", Whole()},
+                          {"edit", "", "the isolated edit", Texts()},
+                          {"ordinal", "", "place of the stage", Whole()},
+                          {"stage", "", "name of the stage", Texts()},
+                          {"step", "optimiser steps", "step of fine-tuning", Whole()},
+                          {"fact", "", "id of the fact", Texts()},
+                          {"role", "", "role of the fact", Texts()}}};
+    for (const auto& column : columns) {
+      results::Values values = std::vector<double>();
+      if (column.aggregate == "text") values = Texts();
+      table.columns.push_back({column.name, "1", "measured as " + column.name, values});
+    }
+    metrics_.push_back({std::move(table), columns});
+  }
+  // all_top1 and margin, generated and its placebo, and a text that no summary reads.
+  void retention() {
+    metric("retention", {{"all_top1", "rate", "both"},
+                         {"margin", "mean"},
+                         {"generated", "rate", "both"},
+                         {"generated_placebo", "rate"},
+                         {"continuation", "text"}});
+  }
+
+  void row(const std::string& metric, const At& at, const std::string& fact, const std::string& role,
+           const std::vector<results::Value>& values) {
+    for (auto& [table, columns] : metrics_) {
+      if (table.name != "/metrics/" + metric) continue;
+      std::vector<results::Value> row{at.cell, at.replicate, at.edit, at.ordinal, at.stage, at.step, fact, role};
+      row.insert(row.end(), values.begin(), values.end());
+      table.append_row(row);
+    }
+  }
+  // Of `retention`, facts named by role and place: e1, e2, ... or i1, i2, ...; margin 1 where it is right, -1 else.
+  void answers(const At& at, const std::string& role, const std::vector<double>& right) {
+    for (std::size_t i = 0; i < right.size(); ++i) {
+      const double margin = std::isnan(right[i]) ? right[i] : right[i] != 0 ? 1.0 : -1.0;
+      row("retention", at, role.substr(0, 1) + std::to_string(i + 1), role,
+          {right[i], margin, right[i], 0.0, "and so on"});
+    }
+  }
+  void table(results::Table table) { others_.push_back(std::move(table)); }
+
+  void fill(results::Writer& writer) const {
+    writer.table(cells_);
+    for (const auto& [table, columns] : metrics_) {
+      writer.table(table);
+      for (const auto& column : columns) {
+        const std::string path = table.name + "/" + column.name;
+        writer.attribute(path, "aggregate", column.aggregate == "text" ? std::string("none") : column.aggregate);
+        writer.attribute(path, "baseline", column.baseline);
+      }
+    }
+    for (const auto& table : others_) writer.table(table);
+  }
+  std::filesystem::path write(const std::filesystem::path& path) const {
+    results::Writer writer;
+    fill(writer);
+    writer.commit(path);
+    return path;
+  }
+  Measurements read(const std::filesystem::path& folder) const {
+    return read_measurements(results::Reader(write(folder / "sample.h5")));
+  }
+
+ private:
+  results::Table cells_;
+  std::vector<std::pair<results::Table, std::vector<Declared>>> metrics_;
+  std::vector<results::Table> others_;
+};
+
+}  // namespace palimpsest::experiment
