@@ -10,6 +10,11 @@
 namespace palimpsest::editing {
 namespace {
 
+// Up to so many positions all logits are taken at once, kept for the backward pass: two passes over the head's weights
+// in place of the five that fused log-probabilities beside separate logits cost. Above it memory decides (49152 tokens:
+// 50 MB of logits).
+constexpr std::size_t kMostJointRows = 256;
+
 std::vector<std::int64_t> slice(const std::vector<std::int64_t>& ids, std::int64_t begin, std::int64_t end) {
   return {ids.begin() + begin, ids.begin() + end};
 }
@@ -86,6 +91,19 @@ LookupPass::Result LookupPass::run(const at::Tensor& delta, const std::vector<Wa
     sdk::Forward above(group.suffix);
     if (group.cache.get() != nullptr) above.continuing(group.cache);
     above.from_layer(layer_ + 1, sdk::to_handle(model_->host(), changed));
+    if (targets.size() + at_logits.size() <= kMostJointRows) {
+      std::vector<sdk::Position> at = at_targets;
+      at.insert(at.end(), at_logits.begin(), at_logits.end());
+      const sdk::ForwardResult result = model_->run(above.logits(std::move(at)));
+      const at::Tensor all = sdk::torch_tensor(result.logits);
+      const auto split = static_cast<std::int64_t>(targets.size());
+      if (split > 0) {
+        const at::Tensor index = at::tensor(targets, at::kLong).unsqueeze(1);
+        logprobs.push_back(at::log_softmax(all.narrow(0, 0, split), 1, at::kFloat).gather(1, index).squeeze(1));
+      }
+      if (!at_logits.empty()) logits.push_back(all.slice(0, split));
+      continue;
+    }
     const sdk::ForwardResult result = model_->run(above.logprobs(at_targets, targets).logits(at_logits));
     if (!targets.empty()) logprobs.push_back(sdk::torch_tensor(result.logprobs));
     if (!at_logits.empty()) logits.push_back(sdk::torch_tensor(result.logits));

@@ -122,6 +122,15 @@ TEST(LookupPass, EqualsAFullForwardWithAReplacement) {
   EXPECT_LT((found.logprobs - sdk::torch_tensor(expected.logprobs)).abs().max().item<double>(), 1e-5);
   EXPECT_LT((found.logits - sdk::torch_tensor(expected.logits)).abs().max().item<double>(), 1e-5);
 
+  // More positions than are taken at once, in another order.
+  std::vector<Wanted> many;
+  while (many.size() <= 600) many.insert(many.end(), wanted.rbegin(), wanted.rend());
+  const at::Tensor repeated = pass.run(delta, many, all).logprobs;
+  for (std::int64_t begin = 0; begin < repeated.size(0); begin += found.logprobs.size(0)) {
+    const at::Tensor part = repeated.narrow(0, begin, found.logprobs.size(0)).flip(0);
+    EXPECT_LT((part - found.logprobs).abs().max().item<double>(), 1e-5);
+  }
+
   sdk::Forward unchanged(ids);
   unchanged.to_layer(kLayer).capture(sdk::mlp_key_site(kLayer)).capture(sdk::mlp_value_site(kLayer));
   const sdk::ForwardResult before = model.run(unchanged);
