@@ -298,6 +298,12 @@ std::string report(const Measurements& measurements, const Table& summary, const
   }
   if (const std::string sentences = conclusions(contrasts); !sentences.empty()) {
     out += "What follows from the intervals:\n" + sentences + "\n";
+  } else if (contrasts.rows() > 0) {
+    out += wrapped(
+               "No conclusion is drawn: each comparison has a cell that failed the quality gate, or no facts that "
+               "both sides have.",
+               0, 0) +
+           "\n";
   }
   if (const std::string failures = gate_words(gate); !failures.empty()) {
     out += "Kept out of the conclusions by the quality gate:\n" + failures + "\n";

@@ -100,6 +100,7 @@ TEST_F(Report, NamesTheCellsThatFailedAndDrawsNothingFromThem) {
   const auto text = of(file);
   EXPECT_THAT(text, HasSubstr("Kept out of the conclusions by the quality gate:\n  * r0: efficacy 0.50 is below 0.90"));
   EXPECT_THAT(text, Not(HasSubstr("What follows")));
+  EXPECT_THAT(text, HasSubstr("No conclusion is drawn"));
   EXPECT_THAT(text, HasSubstr("the fine-tuning did not improve its own task"));
 }
 
