@@ -1,0 +1,65 @@
+// The smallest plugin that does something: a metric of one column.
+//
+// Copy the folder to plugins/<kind>/<id>/, give file, class, kInfo and CMakeLists.txt your id, and write your own
+// maths. The other kinds are classes of the same shape: see palimpsest/sdk/kinds.hpp for what each must override.
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <tuple>
+#include <vector>
+
+#include "palimpsest/sdk/plugin.hpp"
+#include "palimpsest/sdk/probing.hpp"
+
+namespace palimpsest::surprise {
+namespace {
+
+class Surprise : public sdk::Metric {
+ public:
+  // What the user may set: the member is the default, the field its name, meaning and limits. The host checks the TOML
+  // file and prints help from this alone.
+  struct Parameters {
+    double cap = 50;
+
+    static constexpr auto fields() {
+      using sdk::field;
+      return std::tuple(
+          field("cap", &Parameters::cap, "Surprise above this is counted as this.").unit("nat").at_least(0));
+    }
+  };
+  static constexpr sdk::Info kInfo{"surprise", "1.0.0", "How unexpected the new target is, per token."};
+
+  // `host`: tokenizer, random streams, log, progress; outlives the instance.
+  Surprise(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
+
+  // One entry a column: name, type, unit, definition, how the host summarises it, against what it computes retention.
+  std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        {"surprise", PALIMPSEST_FLOAT64, "nat/token",
+         "-log p(target_new | prompt) divided by the number of its tokens, at most `cap`.", PALIMPSEST_AGGREGATE_MEAN,
+         PALIMPSEST_BASELINE_NONE}};
+    return kColumns;
+  }
+
+  // Any exception is an error of the run, with its sentence: sdk::fail(status, parts...) says what was found and what
+  // was expected.
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    std::vector<sdk::TargetQuery> queries;
+    for (const auto& fact : request.facts) {
+      queries.push_back({sdk::fill(fact.prompt(), fact.subject()), fact.target_new()});
+    }
+    const auto scores = sdk::score_targets(host_, request.model, queries);
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      rows.row(static_cast<std::int64_t>(i), {std::min(p_.cap, -scores[i].logp_mean())});
+    }
+  }
+
+ private:
+  sdk::Host host_;
+  Parameters p_;
+};
+
+}  // namespace
+}  // namespace palimpsest::surprise
+
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<palimpsest::surprise::Surprise>)
