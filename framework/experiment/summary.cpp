@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <set>
 
 #include "base/error.hpp"
@@ -134,7 +135,7 @@ OutcomeReplicates outcomes_between(const Series::Replicated& reference, const Se
 }
 
 struct Counted {
-  std::int64_t held = 0, later = 0, both = 0;
+  std::int64_t rows = 0, held = 0, later = 0, both = 0;
 };
 
 Counted count(const OutcomeReplicates& outcomes) {
@@ -142,6 +143,7 @@ Counted count(const OutcomeReplicates& outcomes) {
   for (const auto& replicate : outcomes) {
     for (const auto& outcome : replicate) {
       if (std::isnan(outcome.reference) || std::isnan(outcome.later)) continue;
+      ++out.rows;
       out.held += outcome.reference != 0;
       out.later += outcome.later != 0;
       out.both += outcome.reference != 0 && outcome.later != 0;
@@ -210,6 +212,23 @@ void add_curve(const Series& series, const Point& reference, std::int64_t ordina
   if (half > 0 && firsts.size() >= half) out.first_forgotten = static_cast<double>(firsts[half - 1]);
 }
 
+// mean_interval, without drawing where every draw gives the same: most rates early and late are 0 or 1.
+Interval interval_of(const Replicates& values, const BootstrapOptions& options) {
+  Interval constant;
+  std::optional<double> value;
+  for (const auto& replicate : values) {
+    if (!replicate.empty()) ++constant.replicates;
+    for (const double one : replicate) {
+      if (value && *value != one) return mean_interval(values, options);
+      value = one;
+      ++constant.facts;
+    }
+  }
+  constant.facts_only = constant.replicates == 1;
+  constant.estimate = constant.low = constant.high = value.value_or(kNaN);
+  return constant;
+}
+
 Baseline against(const Series& series, const Point& point, const std::optional<Point>& reference,
                  bool ends_a_finetuning, const BootstrapOptions& options) {
   Baseline out;
@@ -220,8 +239,13 @@ Baseline against(const Series& series, const Point& point, const std::optional<P
   out.held = counted.held;
   out.regained = counted.later - counted.both;
   out.net_ratio = share(counted.later, counted.held);
-  out.retention = retention_interval(outcomes, options);
-  if (out.retention.facts < 2) out.retention.low = out.retention.high = kNaN;
+  if (counted.held > 0 && (counted.both == 0 || counted.both == counted.held)) {
+    // Whatever is drawn, none or all of it is retained.
+    out.retention.estimate = out.retention.low = out.retention.high = share(counted.both, counted.held);
+  } else {
+    out.retention = retention_interval(outcomes, options);
+  }
+  if (counted.rows < 2) out.retention.low = out.retention.high = kNaN;
   if (ends_a_finetuning) add_curve(series, *reference, point.ordinal, out);
   return out;
 }
@@ -258,7 +282,7 @@ Table summarise(const Measurements& measurements, const SummaryOptions& options)
         const auto& configuration = configurations[key.first];
         for (const auto& [point, replicated] : series.points) {
           const auto means = fact_means(replicated);
-          auto mean = mean_interval(means.values, bootstrap);
+          auto mean = interval_of(means.values, bootstrap);
           if (mean.facts < 2) mean.low = mean.high = kNaN;
           const bool last = is_last_of_finetuning(series, point);
           std::vector<Value> row{configuration.name,
