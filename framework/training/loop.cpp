@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "model/decoder.hpp"
+#include "training/kept_pages.hpp"
 
 namespace palimpsest::training {
 namespace {
@@ -38,6 +39,7 @@ class Run {
   }
 
   TrainingResult go() {
+    const KeptPagesScope kept_pages;
     AdamW optimizer(trained_, options_.adamw);
     evaluate(0);
     measure(0, false);
