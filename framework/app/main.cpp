@@ -1,5 +1,6 @@
 // The program: finds the command, runs it, and turns what goes wrong into one line and an exit status: 1 for an error,
 // 2 for words that are not understood, 130 when the user interrupted.
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iomanip>
@@ -139,6 +140,8 @@ int complain(std::string message, int status) {
 int main(int argc, char** argv) {
   // What libtorch finds missing on this machine (a kernel library it can do without) is no news to our users.
   ::setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
+  // A file that may not grow further is an error of its write, which names the file.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return dispatch(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const UsageError& error) {

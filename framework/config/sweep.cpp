@@ -401,6 +401,10 @@ std::vector<Cell> expand(const Document& document, const PluginCatalog& catalog,
 
 std::string to_toml(const Cell& cell) {
   Table root = cell.experiment.resolved;
+  // Where results lie and how workers are bounded changes no number: equal cells of two places are equal texts.
+  root.erase("plugin_path");
+  root.find("experiment")->value.as<Table>().erase("output");
+  for (const char* key : {"jobs", "node_seconds", "node_memory"}) root.find("run")->value.as<Table>().erase(key);
   Table coordinates;
   for (const auto& [key, value] : cell.coordinates) coordinates.set(key, Value{value, {}});
   Table table;

@@ -43,7 +43,8 @@ Expansion expand_all(const Document& document, const PluginCatalog& catalog, con
 // The cells; throws Error(kInvalidArgument) with text_of(problems) when there are any.
 std::vector<Cell> expand(const Document& document, const PluginCatalog& catalog, const Locations& locations);
 
-// The experiment's resolved text with a table [cell]: name, replicate, roles_seed, swapped, seed, coordinates.
+// The experiment's resolved text with a table [cell]: name, replicate, roles_seed, swapped, seed, coordinates. Without
+// what cannot change a number: plugin_path, experiment.output, run.jobs, run.node_seconds, run.node_memory.
 std::string to_toml(const Cell& cell);
 
 }  // namespace palimpsest::config

@@ -129,7 +129,8 @@ void print_failures(const RunReport& report) {
   for (const NodeReport& node : report.nodes) {
     if (node.state != NodeState::kFailed) continue;
     std::cerr << "error: " << node.label << ": " << (node.message.empty() ? "no result" : node.message);
-    if (!node.log.empty()) std::cerr << " (log: " << node.log.string() << ")";
+    if (!node.log.empty() && node.message.find(node.log.string()) == std::string::npos)
+      std::cerr << " (log: " << node.log.string() << ")";
     std::cerr << '\n';
   }
   const int skipped = report.count(NodeState::kSkipped);

@@ -29,6 +29,8 @@ void enter_worker() {
          " is not set)");
   }
   ::signal(SIGPIPE, SIG_IGN);
+  // A file that may not grow further is then an error of its write, which names the file.
+  ::signal(SIGXFSZ, SIG_IGN);
   die_with_parent(parent);
 }
 

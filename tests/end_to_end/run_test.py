@@ -117,7 +117,6 @@ class Run(unittest.TestCase):
         begin = time.monotonic()
         again = self.world.run()
         seconds = time.monotonic() - begin
-        self.assertEqual(self.world.cells(), {n: d for n, d in self.world.cells().items()})
         after = self.world.files()
         self.assertEqual({k: v[0] for k, v in before.items()}, {k: v[0] for k, v in after.items()})
         self.assertEqual({k: v for k, v in before.items() if k.startswith("cells/")},
@@ -146,7 +145,7 @@ class Run(unittest.TestCase):
 
 
 class Interrupt(unittest.TestCase):
-    def interrupted(self, signals):
+    def interrupted(self, signals, statuses=(130,)):
         with World() as world:
             process = subprocess.Popen(world.command("run", world.config, sets=SMALL), cwd=world.root,
                                        env=world.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -162,7 +161,8 @@ class Interrupt(unittest.TestCase):
                 time.sleep(0.2)
             seen += process.stdout.read()
             status = process.wait(timeout=60)
-            self.assertEqual(status, 130, seen)
+            process.stdout.close()
+            self.assertIn(status, statuses, seen)
             self.assertIn("stopped", seen)
             with self.assertRaises(ProcessLookupError):
                 os.killpg(process.pid, 0)
@@ -175,7 +175,8 @@ class Interrupt(unittest.TestCase):
         self.interrupted([signal.SIGINT])
 
     def test_a_second_interrupt_does_no_harm(self):
-        self.interrupted([signal.SIGINT, signal.SIGINT])
+        # When the first one's work is nearly done, the second may end the process itself: 130 to a shell as well.
+        self.interrupted([signal.SIGINT, signal.SIGINT], (130, -signal.SIGINT))
 
 
 if __name__ == "__main__":
