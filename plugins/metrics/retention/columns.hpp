@@ -14,18 +14,17 @@ inline constexpr int kOutcomes = 7;
   "The first token of " of " is the greedy one. Missing where both targets share their first token."
 #define PALIMPSEST_GENERATED(of)                                                                                    \
   of " stands as whole words, case-sensitive, in the greedy continuation of at most max_new_tokens tokens; one of " \
-     "fewer "                                                                                                       \
-     "than 4 characters only as its first word."
+     "fewer than 4 characters only as its first word."
 #define PALIMPSEST_LOGP(of) "Sum over the tokens of " of " of log p(token | prompt and earlier tokens)."
 #define PALIMPSEST_LOGP_MEAN(of) "logp of " of " divided by its number of tokens."
 #define PALIMPSEST_RANK(of)                                   \
   "Tokens that are more probable than the first token of " of \
-  " (0: it is the greedy one). NaN where both targets share " \
-  "their first token."
-#define PALIMPSEST_MARGIN(of)                                                                      \
-  "log p(first token of " of                                                                       \
-  ") - log p(best other token), both after the prompt. The primary continuous outcome. NaN where " \
-  "both targets share their first token."
+  " (0: it is the greedy one). NaN where both targets "       \
+  "share their first token."
+#define PALIMPSEST_MARGIN(of)                                                            \
+  "log p(first token of " of                                                             \
+  ") - log p(best other token), both after the prompt. The primary continuous outcome. " \
+  "NaN where both targets share their first token."
 
 #define PALIMPSEST_OUTCOMES(suffix, of, rate, rate_baseline, mean)                                                     \
   {"all_top1" suffix, PALIMPSEST_BOOL, "1", PALIMPSEST_ALL_TOP1(of), rate, rate_baseline},                             \
@@ -47,13 +46,12 @@ inline constexpr palimpsest_column kColumns[] = {
                         PALIMPSEST_AGGREGATE_MEAN),
     {"generated_placebo", PALIMPSEST_BOOL, "1",
      "The outcome `generated` for the placebo, a seeded random other target of the relation: what `generated` gives "
-     "for an "
-     "answer that nobody taught.",
+     "for an answer that nobody taught.",
      PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_NONE},
     {"retention_mixed", PALIMPSEST_BOOL, "1",
      "The retention paper's own scripts. Beware: its two probes differ. Edited facts: first_top1 of target_new. "
-     "Intrinsic "
-     "facts: target_true is a plain substring of prompt plus continuation of at most 50 tokens, which is much easier.",
+     "Intrinsic facts: target_true is a plain substring of prompt plus continuation of at most 50 tokens, which is "
+     "much easier.",
      PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_BOTH},
     {"shared_first_token", PALIMPSEST_BOOL, "1",
      "Both targets begin with the same token, so that first-token outcomes say nothing and are missing.",

@@ -80,8 +80,8 @@ class LanguageModeling : public sdk::FineTuneTask {
          "Mean over all predicted tokens of the held-out documents of -log p(token | tokens before it in its "
          "document).",
          PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE},
-        {"perplexity", PALIMPSEST_FLOAT64, "1", "exp(validation_loss) of the held-out documents.", PALIMPSEST_AGGREGATE_MEAN,
-         PALIMPSEST_BASELINE_NONE},
+        {"perplexity", PALIMPSEST_FLOAT64, "1", "exp(validation_loss) of the held-out documents.",
+         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE},
         {"tokens", PALIMPSEST_INT64, "token", "Predicted tokens that the score was taken over.",
          PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
         {"documents", PALIMPSEST_INT64, "document", "Held-out documents that the score was taken over.",
