@@ -17,6 +17,10 @@ std::vector<std::string> names_of(const std::vector<Option>& options) {
   return names;
 }
 
+[[noreturn]] void fail_unknown(std::string_view command, const std::string& word, const std::vector<Option>& options) {
+  throw UsageError(cat(command, " has no option ", word, did_you_mean(word, names_of(options)), pointer(command)));
+}
+
 po::parsed_options parse(std::string_view command, const std::vector<Option>& options,
                          const std::vector<std::string>& words) {
   po::options_description description;
@@ -28,14 +32,11 @@ po::parsed_options parse(std::string_view command, const std::vector<Option>& op
   po::positional_options_description words_description;
   words_description.add("(words)", -1);
   using namespace po::command_line_style;
-  constexpr int kStyle =
-      allow_long | long_allow_adjacent | long_allow_next | allow_short | allow_dash_for_short | short_allow_next |
-      allow_sticky;
+  constexpr int kStyle = allow_long | long_allow_adjacent | long_allow_next;
   try {
     return po::command_line_parser(words).options(description).positional(words_description).style(kStyle).run();
   } catch (const po::unknown_option& error) {
-    throw UsageError(cat(command, " has no option ", error.get_option_name(),
-                         did_you_mean(error.get_option_name(), names_of(options)), pointer(command)));
+    fail_unknown(command, error.get_option_name(), options);
   } catch (const po::error_with_option_name& error) {
     throw UsageError(cat(command, ": the option ", error.get_option_name(), " wants a value", pointer(command)));
   } catch (const po::error& error) {
@@ -72,6 +73,9 @@ Arguments parse_arguments(std::string_view command, const std::vector<Positional
   Arguments arguments;
   for (const auto& found : parse(command, options, words).options) {
     if (found.string_key == "(words)") {
+      for (const std::string& word : found.value) {
+        if (word.size() > 1 && word.front() == '-') fail_unknown(command, word, options);
+      }
       arguments.positional.insert(arguments.positional.end(), found.value.begin(), found.value.end());
       continue;
     }

@@ -1,0 +1,76 @@
+// `palimpsest run` from end to end on a tiny model, through the same plugins, workers and files as any other run.
+#include "driver.hpp"
+#include "results/reader.hpp"
+
+namespace palimpsest::app {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Run : public ProgramTest {
+ protected:
+  // A home of its own, so that nothing is stored before the first run.
+  std::vector<std::string> home() const { return {cat("PALIMPSEST_HOME=", (folder_ / "home").string())}; }
+  std::filesystem::path cell(const std::string& name) const {
+    return folder_ / "results" / "tiny" / "cells" / (name + ",r0.h5");
+  }
+};
+
+constexpr const char* kVariants =
+    "[[sweep.variants]]\nname = \"plain\"\n"
+    "[[sweep.variants]]\nname = \"frozen\"\nfreeze_policy = { id = \"edited_layers\", layers = [1] }\n"
+    "[[sweep.variants]]\nname = \"unedited\"\neditor = { id = \"none\" }\n";
+
+TEST_F(Run, WritesResultsAndGoesOnWhereItStopped) {
+  write_experiment(kVariants);
+  const Outcome first = run({"run", "tiny.toml", "--limit", "1"}, home());
+  ASSERT_EQ(first.status, 0) << first.err;
+  ASSERT_TRUE(std::filesystem::exists(cell("plain")));
+  EXPECT_FALSE(std::filesystem::exists(cell("frozen")));
+  const std::string plain = read_file(cell("plain"));
+
+  const Outcome rest = run({"run", "tiny.toml", "--jobs", "2"}, home());
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  for (const char* name : {"frozen", "unedited"}) EXPECT_TRUE(std::filesystem::exists(cell(name)));
+  EXPECT_EQ(read_file(cell("plain")), plain);
+
+  // Where each node took its time stands beside the cells, and in the experiment's file.
+  const results::Reader timing(cell("plain").replace_extension(".timing.h5"));
+  EXPECT_GE(timing.table("/timing").rows(), 5U);
+  const results::Reader all(folder_ / "results" / "tiny" / "tiny.h5");
+  for (const char* table : {"/cells", "/facts", "/metrics/retention", "/summary", "/contrasts", "/timing"})
+    EXPECT_TRUE(all.has(table)) << table;
+  EXPECT_EQ(all.table("/cells").rows(), 3U);
+
+  // What was printed is printed again.
+  const Outcome show = run({"show", (folder_ / "results" / "tiny" / "tiny.h5").string()}, home());
+  EXPECT_EQ(show.status, 0) << show.err;
+  EXPECT_FALSE(show.out.empty());
+  EXPECT_THAT(rest.out, HasSubstr(show.out));
+
+  // Nothing is left: no worker starts, and the plan says so.
+  EXPECT_EQ(run({"run", "tiny.toml"}, home()).status, 0);
+  EXPECT_THAT(run({"plan", "tiny.toml"}, home()).out, HasSubstr("Nothing is left to compute."));
+
+  // A second run from nothing gives the same bytes.
+  std::filesystem::remove_all(folder_ / "home" / "store");
+  std::filesystem::remove_all(folder_ / "results");
+  ASSERT_EQ(run({"run", "tiny.toml", "--jobs", "3"}, home()).status, 0);
+  EXPECT_EQ(read_file(cell("plain")), plain);
+}
+
+TEST_F(Run, AFailedNodeIsNamedAndTheRestGoesOn) {
+  // One cell's policy would freeze everything, which only the run can know; the other cell is done all the same.
+  write_experiment(
+      "[[sweep.variants]]\nname = \"plain\"\n"
+      "[[sweep.variants]]\nname = \"all\"\nfreeze_policy = { id = \"layer_range\", first = 0, last = 99 }\n");
+  const Outcome outcome = run({"run", "tiny.toml"}, home());
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("error: all,r0: finetune: "));
+  EXPECT_THAT(outcome.err, HasSubstr(".log)"));
+  EXPECT_TRUE(std::filesystem::exists(cell("plain")));
+  EXPECT_FALSE(std::filesystem::exists(cell("all")));
+}
+
+}  // namespace
+}  // namespace palimpsest::app
