@@ -1,12 +1,16 @@
 """Compares the model runtime with Hugging Face transformers on a real model.
 
-    python tests/model/compare_with_transformers.py MODEL_FOLDER MODEL_DUMP_PROGRAM TEXT_FILE [--threads N] [--prompts N]
+    python tests/model/compare_with_transformers.py MODEL_FOLDER MODEL_DUMP_PROGRAM TEXT_FILE [--threads N]
+        [--prompts N]
 
-TEXT_FILE is plain text or JSONL with a "text" field. Checked, float32: logits over 2,000 tokens (largest difference 1e-3;
-argmax equal wherever the reference's two best differ by more than 1e-3, the rest counted, at most 0.5 %), the gradient of
-every parameter (relative difference 1e-4), a run from cache and starting layer against the full run (1e-5), greedy
-continuations of 100 prompts by 50 tokens (equal up to the first near-tie, which is listed), and that transformers loads the
-saved model with the same logits. Exit status 1 on a failure.
+TEXT_FILE is plain text or JSONL with a "text" field. Checked, in float32:
+- logits over 2,000 tokens: largest difference 1e-3; argmax equal wherever the reference's two best differ by more than
+  1e-3, the rest counted, at most 0.5 %;
+- the gradient of every parameter: relative difference 1e-4;
+- a run from cache and starting layer against the full run: 1e-5;
+- greedy continuations of 100 prompts by 50 tokens: equal up to the first near-tie, which is listed;
+- transformers loads the saved model with the same logits.
+Exit status 1 on a failure.
 """
 
 import argparse
