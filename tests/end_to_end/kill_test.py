@@ -35,7 +35,7 @@ class Kill(unittest.TestCase):
                 wait = length * rng.random() ** 1.5
                 try:
                     status = process.wait(timeout=wait)
-                    self.assertEqual(status, 0)
+                    self.assertEqual(status, 0, world.said.read_text(encoding="utf-8") + world.logs())
                     self.assertEqual(world.cells(), expected)
                     ends += 1
                     world.forget()

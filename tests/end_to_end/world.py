@@ -50,6 +50,7 @@ class World:
         self.config = self.tiny / "tiny.toml"
         self.config.write_text(text.replace(wanted, 'path = "../model"'), encoding="utf-8")
         self.output = self.root / "out"
+        self.said = self.root / "said.txt"
 
     def __enter__(self):
         return self
@@ -84,10 +85,11 @@ class World:
         return self.do("run", self.config, *words, **how)
 
     def start(self, *words, sets=()):
-        """Starts a run in a process group of its own, what it says thrown away."""
-        return subprocess.Popen(self.command("run", self.config, *words, sets=sets), cwd=self.root,
-                                env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, start_new_session=True)
+        """Starts a run in a process group of its own; what it says goes to `said`."""
+        with open(self.said, "w", encoding="utf-8") as said:
+            return subprocess.Popen(self.command("run", self.config, *words, sets=sets), cwd=self.root,
+                                    env=self.environment(), stdin=subprocess.DEVNULL, stdout=said,
+                                    stderr=subprocess.STDOUT, start_new_session=True)
 
     def logs(self):
         text = ""
