@@ -43,22 +43,25 @@ std::pair<at::Tensor, at::Tensor> members(const at::Tensor& x, std::int64_t half
   return {x.slice(-1, 0, 2 * half, 2), x.slice(-1, 1, 2 * half, 2)};
 }
 
-void turn_float(const at::Tensor& x, const RotaryTable& table, float sign, at::Tensor& out) {
+// One pass over x, in float32 whatever x is stored in.
+template <typename Value>
+void turn_halves(const at::Tensor& x, const RotaryTable& table, float sign, at::Tensor& out) {
   const std::int64_t tokens = x.size(0), heads = x.size(1), width = x.size(2), half = table.cos.size(1);
-  const float* xs = x.const_data_ptr<float>();
+  const Value* xs = x.const_data_ptr<Value>();
   const float* cosines = table.cos.const_data_ptr<float>();
   const float* sines = table.sin.const_data_ptr<float>();
-  float* outs = out.mutable_data_ptr<float>();
+  Value* outs = out.mutable_data_ptr<Value>();
   at::parallel_for(0, tokens, 32, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t token = begin; token < end; ++token) {
       const float* c = cosines + token * half;
       const float* s = sines + token * half;
       for (std::int64_t head = 0; head < heads; ++head) {
-        const float* a = xs + (token * heads + head) * width;
-        float* o = outs + (token * heads + head) * width;
+        const Value* a = xs + (token * heads + head) * width;
+        Value* o = outs + (token * heads + head) * width;
         for (std::int64_t i = 0; i < half; ++i) {
-          o[i] = a[i] * c[i] - a[i + half] * (sign * s[i]);
-          o[i + half] = a[i + half] * c[i] + a[i] * (sign * s[i]);
+          const auto first = static_cast<float>(a[i]), second = static_cast<float>(a[i + half]);
+          o[i] = static_cast<Value>(first * c[i] - second * (sign * s[i]));
+          o[i + half] = static_cast<Value>(second * c[i] + first * (sign * s[i]));
         }
         for (std::int64_t i = 2 * half; i < width; ++i) o[i] = a[i];
       }
@@ -68,9 +71,14 @@ void turn_float(const at::Tensor& x, const RotaryTable& table, float sign, at::T
 
 // sign -1 turns back: the inverse, which is also the transpose that the backward needs.
 at::Tensor turn(const at::Tensor& x, const RotaryTable& table, float sign) {
-  if (x.device().is_cpu() && x.scalar_type() == at::kFloat && table.layout == RotaryLayout::kHalf) {
+  const bool narrow = x.scalar_type() == at::kBFloat16;
+  if (x.device().is_cpu() && (narrow || x.scalar_type() == at::kFloat) && table.layout == RotaryLayout::kHalf) {
     at::Tensor out = at::empty(x.sizes(), x.options());
-    turn_float(x.contiguous(), table, sign, out);
+    if (narrow) {
+      turn_halves<at::BFloat16>(x.contiguous(), table, sign, out);
+    } else {
+      turn_halves<float>(x.contiguous(), table, sign, out);
+    }
     return out;
   }
   const std::int64_t half = table.cos.size(1);
