@@ -1,5 +1,6 @@
 # Writes OUTPUT, a header with the commit of SOURCE ("" outside a checkout, "+" behind it where files differ from it), only when
 # that changes.
+cmake_policy(VERSION 3.25)
 find_program(GIT git)
 set(commit "")
 if(GIT)

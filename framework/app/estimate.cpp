@@ -2,9 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <set>
 
@@ -13,33 +13,38 @@
 namespace palimpsest::app {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Shares of the GEMM rate that real work reaches, measured on small models: large batches, and short ragged prompts.
-constexpr double kLargeShare = 0.6, kSmallShare = 0.25;
-constexpr double kStartSeconds = 2;   // of a worker: libtorch, the model, its plugins
-constexpr double kPromptTokens = 10;  // of a fact's prompt, on average
-constexpr double kEditPasses = 25;    // evaluations of a locating editor's objective, forward and backward
-constexpr double kEditRows = 22, kEditTokens = 6;
-constexpr double kTokensPerMeasuredFact = 250;  // a continuation of 50 tokens, some twenty probes
+constexpr double kLargeShare = 0.6, kSmallShare = 0.4;
+constexpr double kStartSeconds = 1;                // of a worker: libtorch, the model, its plugins
+constexpr double kPromptTokens = 10;               // of a fact's prompt, on average
+constexpr double kFurtherTokens = 1;               // of a target after its first, on average
+constexpr double kEditPasses = 20;                 // evaluations of a locating editor's objective, forward and backward
+constexpr double kEditRows = 22, kEditTokens = 2;  // contexts, and tokens of each from the subject on
+constexpr double kTokensPerMeasuredFact = 100;     // a short continuation and the probes, over metrics and points
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+// Processor time of this thread: what other programs take from the machine does not count.
+double thread_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 double measure_gemm_rate(int threads) {
   const int before = at::get_num_threads();
-  at::set_num_threads(threads);
+  at::set_num_threads(1);
   constexpr std::int64_t kSize = 768;
   const at::Tensor a = at::ones({kSize, kSize}), b = at::ones({kSize, kSize});
   at::mm(a, b);
-  const auto start = Clock::now();
+  const double start = thread_seconds();
+  double seconds = 0;
   int rounds = 0;
-  while (seconds_since(start) < 0.4) {
+  while (seconds < 0.3) {
     at::mm(a, b);
     ++rounds;
+    seconds = thread_seconds() - start;
   }
-  const double seconds = seconds_since(start);
   at::set_num_threads(before);
-  return 2.0 * kSize * kSize * kSize * rounds / seconds;
+  return 2.0 * kSize * kSize * kSize * rounds / seconds * threads;
 }
 
 std::int64_t last_step(const config::TrainingSection& training) {
@@ -47,7 +52,8 @@ std::int64_t last_step(const config::TrainingSection& training) {
   return training.max_steps > 0 ? training.max_steps : 1000;
 }
 
-// What judging the knowledge of a file's facts reads: every subject of a relation in every template of it.
+// What judging the knowledge of a file's facts reads: every subject of a relation in every template of it, and the
+// further tokens of every target after each of them.
 double knowledge_tokens(const config::FactsSection& facts, const data::FactFile& file) {
   std::map<std::string, std::set<std::string>> subjects, prompts;
   const auto begin = std::min<std::size_t>(file.facts.size(), static_cast<std::size_t>(facts.first));
@@ -59,13 +65,17 @@ double knowledge_tokens(const config::FactsSection& facts, const data::FactFile&
   }
   double tokens = 0;
   for (const auto& [relation, all] : subjects)
-    tokens += static_cast<double>(all.size()) * static_cast<double>(prompts[relation].size()) * kPromptTokens;
+    tokens += static_cast<double>(all.size()) * static_cast<double>(prompts[relation].size()) *
+              (kPromptTokens + kFurtherTokens * static_cast<double>(all.size()));
   return tokens;
 }
 
 class Estimator {
  public:
-  Estimator(const experiment::Plan& plan, const Checked& checked) : plan_(plan), checked_(checked) {
+  Estimator(const experiment::Plan& plan, const Checked& checked, plugin::Registry& registry)
+      : plan_(plan), checked_(checked) {
+    for (const auto& cell : plan.cells())
+      edits_nothing_.push_back(experiment::editor_needs(cell, registry).edits_nothing);
     made_.gemm_rate = measure_gemm_rate(static_cast<int>(plan.experiment().run.threads));
     forward_ = 2.0 * static_cast<double>(checked.parameters);
   }
@@ -97,7 +107,12 @@ class Estimator {
         const auto file = checked_.facts.find(e.facts.file.path.string());
         return kStartSeconds + (file == checked_.facts.end() ? 0 : small(knowledge_tokens(e.facts, file->second)));
       }
-      case NodeKind::kSecondMoments: return kStartSeconds + large(static_cast<double>(e.second_moments.tokens));
+      case NodeKind::kSecondMoments: {
+        // Keys stop at their layer.
+        const double layers = static_cast<double>(model::read_config(e.model.path.path).layers);
+        const double highest = static_cast<double>(*std::max_element(node.layers.begin(), node.layers.end())) + 1;
+        return kStartSeconds + large(static_cast<double>(e.second_moments.tokens)) * highest / layers;
+      }
       case NodeKind::kRoles: return kStartSeconds + small(static_cast<double>(e.facts.limit) * kPromptTokens);
       case NodeKind::kStage: return kStartSeconds + stage(e, node);
       case NodeKind::kMeasure: return kStartSeconds + measure;
@@ -110,10 +125,9 @@ class Estimator {
   double stage(const config::Experiment& e, const experiment::PlanNode& node) const {
     const std::string& kind = e.experiment.stages.at(node.place.stages - 1);
     if (kind == "finetune") return training(e);
-    // An editor that needs nothing below but knowledge may still edit; the unedited control costs its start only.
-    if (kind != "edit" || e.editor.id.empty()) return 0;
+    if (kind != "edit" || edits_nothing_[node.cell]) return 0;
     const double facts = node.place.fact ? 1 : static_cast<double>(e.facts.edited);
-    return facts * small(kEditPasses * kEditRows * kEditTokens, 3);
+    return facts * small(kEditPasses * kEditRows * kEditTokens, 2);
   }
 
   static double points(const config::TrainingSection& t) {
@@ -154,12 +168,15 @@ class Estimator {
 
   const experiment::Plan& plan_;
   const Checked& checked_;
-  double forward_ = 0;  // operations of a forward pass, per token
+  std::vector<bool> edits_nothing_;  // by cell
+  double forward_ = 0;               // operations of a forward pass, per token
   Estimate made_;
 };
 
 }  // namespace
 
-Estimate estimate(const experiment::Plan& plan, const Checked& checked) { return Estimator(plan, checked).run(); }
+Estimate estimate(const experiment::Plan& plan, const Checked& checked, plugin::Registry& registry) {
+  return Estimator(plan, checked, registry).run();
+}
 
 }  // namespace palimpsest::app

@@ -15,12 +15,12 @@
 namespace palimpsest::app {
 
 struct Estimate {
-  double gemm_rate = 0;                   // float32 operations per second, measured with run.threads threads
+  double gemm_rate = 0;                   // float32 operations per second of run.threads threads
   std::map<std::string, double> seconds;  // by node id
   double worker_mib = 0;                  // resident, of one worker
 };
 
 // Takes about half a second, for the measurement.
-Estimate estimate(const experiment::Plan& plan, const Checked& checked);
+Estimate estimate(const experiment::Plan& plan, const Checked& checked, plugin::Registry& registry);
 
 }  // namespace palimpsest::app

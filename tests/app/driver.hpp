@@ -14,6 +14,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/rng.hpp"
 
 namespace palimpsest::app {
 
@@ -101,8 +102,7 @@ class ProgramTest : public ::testing::Test {
       const auto& [subject, target] = pairs[i];
       text +=
           cat("{\"id\":\"capital-", i, "\",\"relation\":\"capital\",\"subject\":\"", subject,
-              "\",\"prompt\":\"The capital of {} is\",\"target_new\":\"", target == "Rome" ? "Paris" : "Rome",
-              "\",\"target_true\":\"", target,
+              "\",\"prompt\":\"The capital of {} is\",\"target_new\":\"", "bridge", "\",\"target_true\":\"", target,
               "\",\"aliases\":[],\"probes\":[{\"kind\":\"paraphrase\",\"prompt\":\"The king of {} lives in\","
               "\"split\":\"test\"},{\"kind\":\"neighbourhood\",\"prompt\":\"The capital of the river is\",\"target\":"
               "\"",
@@ -111,12 +111,17 @@ class ProgramTest : public ::testing::Test {
     return text;
   }
 
+  // Words in many orders, so that the second moment of the keys has full rank.
   static std::string text() {
+    const std::vector<std::string> words = {"tower", "castle", "city",   "river", "king",   "queen", "bridge", "rain",
+                                            "north", "lives",  "stands", "runs",  "London", "Rome",  "Paris",  "known"};
+    Rng rng(1, "text");
     std::string documents;
-    for (int i = 0; i < 60; ++i) {
-      documents +=
-          cat("{\"text\":\"The tower of the castle stands in the old city by the river. The rain is over and the ",
-              i % 2 == 0 ? "bridge" : "queen", " is known. ", i, "\"}\n");
+    for (int i = 0; i < 150; ++i) {
+      documents += cat("{\"text\":\"", i);
+      for (int word = 0; word < 14; ++word)
+        documents += cat(" ", words[rng.below(words.size())], word % 5 == 4 ? "." : "");
+      documents += "\"}\n";
     }
     return documents;
   }
@@ -134,7 +139,7 @@ class ProgramTest : public ::testing::Test {
                                   "[edit]\nscope = \"sequential\"\n"
                                   "[editor]\nid = \"rome\"\nlayer = 1\nv_num_grad_steps = 3\n"
                                   "context_templates = [\"You. {}\"]\n"
-                                  "[second_moments]\nfile = \"text.jsonl\"\ntokens = 600\nblock = 32\n"
+                                  "[second_moments]\nfile = \"text.jsonl\"\ntokens = 2000\nblock = 32\n"
                                   "[task]\nid = \"language_modeling\"\nfile = \"text.jsonl\"\n"
                                   "[training]\nmax_steps = 3\nblock_size = 16\nbatch_size = 2\nvalidation_blocks = 2\n"
                                   "measure_steps = [0, 1]\n"

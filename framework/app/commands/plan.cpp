@@ -27,6 +27,24 @@ void print_cells(const experiment::Plan& plan) {
   }
 }
 
+// What differs from the nearest stored result, for people: digests and long texts by their names alone. "" where
+// nothing like it is stored, which is no news.
+std::string shortened(const std::string& reason) {
+  constexpr std::string_view kDiffers = " differs in ";
+  constexpr std::size_t kLongest = 60;
+  const auto at = reason.find(kDiffers);
+  if (at == std::string::npos) return "";
+  std::string text, rest = reason.substr(at + kDiffers.size());
+  while (!rest.empty()) {
+    const auto end = rest.find("; ");
+    std::string part = rest.substr(0, end);
+    rest = end == std::string::npos ? "" : rest.substr(end + 2);
+    if (part.size() > kLongest) part = part.substr(0, part.find(": "));
+    text += (text.empty() ? "" : "; ") + part;
+  }
+  return "the nearest stored one differs in " + text;
+}
+
 void print_estimate(const experiment::Plan& plan, const Estimate& estimate, double seconds, std::size_t to_run) {
   const config::RunSection& run = plan.experiment().run;
   std::cout << std::fixed << std::setprecision(0);
@@ -36,11 +54,12 @@ void print_estimate(const experiment::Plan& plan, const Estimate& estimate, doub
   }
   // Few nodes keep few workers busy: the jobs are counted only as far as there are nodes for them.
   const double at_once = std::min(static_cast<double>(run.jobs), static_cast<double>(to_run));
-  std::cout << "\nEstimate: " << duration_text(seconds / at_once) << " with " << run.jobs
-            << (run.jobs == 1 ? " worker" : " workers") << " of " << run.threads
-            << (run.threads == 1 ? " thread" : " threads") << ", about " << std::ceil(estimate.worker_mib / 100) * 100
-            << " MiB of memory each.\n(Counted work over the " << estimate.gemm_rate / 1e9
-            << " GFLOP/s that matrix products reach here now; right to a factor of two on an idle machine.)\n";
+  std::cout
+      << "\nEstimate: " << duration_text(seconds / at_once) << " with " << run.jobs
+      << (run.jobs == 1 ? " worker" : " workers") << " of " << run.threads
+      << (run.threads == 1 ? " thread" : " threads") << ", about " << std::ceil(estimate.worker_mib / 100) * 100
+      << " MiB of memory each.\n(Counted work over the " << estimate.gemm_rate / 1e9
+      << " GFLOP/s that matrix products reach on these processors; right to a factor of two on an idle machine.)\n";
 }
 
 }  // namespace
@@ -53,7 +72,7 @@ int plan_command(const Arguments& arguments) {
   if (const int status = report_problems(checked, file); status != 0) return status;
 
   const experiment::Plan& plan = *checked.plan;
-  const Estimate times = estimate(plan, checked);
+  const Estimate times = estimate(plan, checked, *setup.environment().registry);
   print_cells(plan);
   std::vector<bool> done;
   for (const auto& node : plan.graph().nodes()) done.push_back(plan.is_done(plan.find(node.id)));
@@ -71,7 +90,7 @@ int plan_command(const Arguments& arguments) {
       ++to_run;
       seconds += times.seconds.at(node.id);
       std::cout << "  to run      ";
-      reason = plan.explain_miss(plan.find(node.id));
+      reason = shortened(plan.explain_miss(plan.find(node.id)));
     } else {
       std::cout << "  not needed  ";
     }
