@@ -69,7 +69,7 @@ def known_facts(model, tokenizer, path, count):
 def second_moment(model, tokenizer, facts):
     total, count = 0, 0
     texts = [" ".join([f["prompt"], f["target_true"] + "."] + [p["prompt"] for p in f["probes"][:6]]).replace(
-        "{}", f["subject"]) for f in facts[:600]]
+        "{}", f["subject"]) for f in facts[:150]]
     for begin in range(0, len(texts), 20):
         ids, mask = reference.rows_of(tokenizer, texts[begin:begin + 20])
         with reference.DownProjection(model, LAYER) as trace, torch.no_grad():
