@@ -111,10 +111,11 @@ class World:
                 if p.is_file() and "logs" not in p.parts}
 
     def forget(self):
-        """Empties store and output."""
-        for folder in (self.home, self.output):
-            shutil.rmtree(folder, ignore_errors=True)
-        self.home.mkdir()
+        """Empties store and output. Which plugins load is kept: looking again at all of them takes longest."""
+        shutil.rmtree(self.output, ignore_errors=True)
+        for entry in (self.home / "store").glob("*"):
+            if entry.name != "probes" and entry.is_dir():
+                shutil.rmtree(entry)
 
 
 def kill_group(process):
