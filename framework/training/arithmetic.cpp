@@ -67,7 +67,7 @@ void check_matmul(Matmul matmul) {
 }
 
 ArithmeticScope::ArithmeticScope(Precision precision, Matmul matmul)
-    : matmul_before_(at::globalContext().float32MatmulPrecision()),
+    : matmul_before_(torch_name(at::globalContext().float32MatmulPrecision())),
       autocast_before_(at::autocast::is_autocast_enabled(at::kCPU)),
       dtype_before_(at::autocast::get_autocast_dtype(at::kCPU)) {
   at::globalContext().setFloat32MatmulPrecision(matmul == Matmul::kOneDnn ? "medium" : "highest");
@@ -81,7 +81,7 @@ ArithmeticScope::~ArithmeticScope() {
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   at::autocast::set_autocast_dtype(at::kCPU, dtype_before_);
   at::autocast::set_autocast_enabled(at::kCPU, autocast_before_);
-  at::globalContext().setFloat32MatmulPrecision(torch_name(matmul_before_));
+  at::globalContext().setFloat32MatmulPrecision(matmul_before_);
 }
 
 }  // namespace palimpsest::training

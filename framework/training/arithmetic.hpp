@@ -5,7 +5,7 @@
 // nested.
 #pragma once
 
-#include <ATen/Context.h>
+#include <c10/core/ScalarType.h>
 
 #include <string_view>
 
@@ -40,7 +40,7 @@ class ArithmeticScope {
   ArithmeticScope& operator=(const ArithmeticScope&) = delete;
 
  private:
-  at::Float32MatmulPrecision matmul_before_;
+  const char* matmul_before_;  // as torch names it
   bool autocast_before_;
   at::ScalarType dtype_before_;
 };

@@ -59,7 +59,7 @@ at::Tensor DisplacementGuard::inside(const at::Tensor& displacement) const {
   return part;
 }
 
-void DisplacementGuard::apply(at::Tensor weight) const {
+void DisplacementGuard::apply(const at::Tensor& weight) const {
   const c10::NoGradGuard no_grad;
   const at::Tensor wide = weight.detach().to(at::kDouble);
   weight.copy_(wide - inside(wide - entering_.to(at::kDouble)));

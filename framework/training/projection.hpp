@@ -29,7 +29,7 @@ class DisplacementGuard {
   DisplacementGuard(std::string_view parameter, at::Tensor entering, const std::vector<Projection>& projections);
 
   // Writes into `weight` in place.
-  void apply(at::Tensor weight) const;
+  void apply(const at::Tensor& weight) const;
   // The share of |weight - entering| that lies in the directions; 0 when nothing has moved.
   double leaked_share(const at::Tensor& weight) const;
 
