@@ -1,7 +1,8 @@
 // What goes wrong, said once: a code that programs test and a sentence that people read.
 //
-// A message says what was found, what was expected, where (file, line, column or key) and what to do. Errors are thrown as
-// `Error`; the app turns an error into one line on stderr and an exit status, a plugin boundary into a status of the ABI.
+// A message says what was found, what was expected, where (file, line, column or key) and what to do. Errors are thrown
+// as `Error`; the app turns an error into one line on stderr and an exit status, a plugin boundary into a status of the
+// ABI.
 #pragma once
 
 #include <sstream>
@@ -23,7 +24,7 @@ enum class ErrorCode : int {
   kNumeric = 7,          // NaN, infinity, a matrix that is not positive definite
   kCancelled = 8,        // the user asked to stop
   kOutOfMemory = 9,
-  kInternal = 10,        // a broken promise of our own
+  kInternal = 10,  // a broken promise of our own
 };
 
 // The code's name as it stands in results and logs, e.g. "not_found".
@@ -55,7 +56,8 @@ template <typename... Parts>
 // `context: message`, same code: for callers that know where the thing that failed stood.
 [[noreturn]] void rethrow_with_context(const Error& error, std::string_view context);
 
-// Of `candidates`, the one nearest to `word` by edit distance, or "" when none is near (distance above a third of the length).
+// Of `candidates`, the one nearest to `word` by edit distance, or "" when none is near (distance above a third of the
+// length).
 template <typename Range>
 std::string nearest(std::string_view word, const Range& candidates);
 

@@ -48,7 +48,7 @@ void sync_folder_of(const std::filesystem::path& path) {
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {
   const Descriptor file(path, O_RDONLY | O_CLOEXEC);
   if (file.get() < 0) fail_errno("read", path);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail_errno("read", path);
   if (!S_ISREG(status.st_mode)) fail(ErrorCode::kIo, "cannot read ", path.string(), ": it is not a regular file");
   const auto size = static_cast<std::size_t>(status.st_size);
@@ -149,7 +149,7 @@ FileLock& FileLock::operator=(FileLock&& other) noexcept {
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file(path, O_RDONLY | O_CLOEXEC);
   if (file.get() < 0) fail_errno("read", path);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail_errno("read", path);
   if (!S_ISREG(status.st_mode)) fail(ErrorCode::kIo, "cannot read ", path.string(), ": it is not a regular file");
   if (status.st_size == 0) fail(ErrorCode::kCorrupt, path.string(), " is empty");

@@ -12,8 +12,8 @@ namespace palimpsest {
 // The whole file. Throws Error: kNotFound, kIo (a folder, no permission), or kInvalidArgument above `limit` bytes.
 std::string read_file(const std::filesystem::path& path, std::size_t limit = std::size_t{1} << 32);
 
-// Writes beside the name, fsyncs, renames, fsyncs the folder: readers see the old bytes or all of the new ones, also after a
-// kill or a full disk. Creates missing folders. Throws Error(kIo).
+// Writes beside the name, fsyncs, renames, fsyncs the folder: readers see the old bytes or all of the new ones, also
+// after a kill or a full disk. Creates missing folders. Throws Error(kIo).
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
@@ -22,7 +22,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 std::filesystem::path temporary_beside(const std::filesystem::path& path);
 void commit_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
 
-// An exclusive flock(2) on `path` (created if missing), held until destruction; freed by the kernel when the process dies.
+// An exclusive flock(2) on `path` (created if missing), held until destruction; freed by the kernel when the process
+// dies.
 class FileLock {
  public:
   // Waits until the lock is free.

@@ -1,5 +1,5 @@
-// The program's log: one line per message on standard error. The only room that knows spdlog is log.cpp, because spdlog's
-// and torch's copies of fmt cannot meet in one unit. Thread-safe.
+// The program's log: one line per message on standard error. The only room that knows spdlog is log.cpp, because
+// spdlog's and torch's copies of fmt cannot meet in one unit. Thread-safe.
 #pragma once
 
 #include <string_view>

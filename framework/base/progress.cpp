@@ -73,13 +73,10 @@ bool parse_number(std::string_view text, Number& value) {
 
 Clock::duration least_interval(ProgressStyle style) {
   switch (style) {
-    case ProgressStyle::kBar:
-      return std::chrono::milliseconds(100);
-    case ProgressStyle::kMachine:
-      return std::chrono::milliseconds(200);
+    case ProgressStyle::kBar: return std::chrono::milliseconds(100);
+    case ProgressStyle::kMachine: return std::chrono::milliseconds(200);
     case ProgressStyle::kLines:
-    case ProgressStyle::kSilent:
-      break;
+    case ProgressStyle::kSilent: break;
   }
   return std::chrono::seconds(5);
 }
@@ -163,11 +160,8 @@ void Progress::show(bool last) {
       write_all(sink_.descriptor,
                 cat(progress_line(state_), last ? cat(", took ", duration_text(state_.seconds)) : "", "\n"));
       break;
-    case ProgressStyle::kMachine:
-      write_all(sink_.descriptor, cat(machine_line(state_), "\n"));
-      break;
-    case ProgressStyle::kSilent:
-      break;
+    case ProgressStyle::kMachine: write_all(sink_.descriptor, cat(machine_line(state_), "\n")); break;
+    case ProgressStyle::kSilent: break;
   }
   shown_ = now;
 }

@@ -1,7 +1,8 @@
-// Named streams of random numbers: the same (seed, name) gives the same numbers on every machine and in every order of use.
+// Named streams of random numbers: the same (seed, name) gives the same numbers on every machine and in every order of
+// use.
 //
-// A stream is Philox4x32-10 (Salmon et al. 2011) keyed by SHA-256 of seed and name, so streams never overlap by accident and
-// drawing from one never moves another. Not thread-safe: one stream, one user.
+// A stream is Philox4x32-10 (Salmon et al. 2011) keyed by SHA-256 of seed and name, so streams never overlap by
+// accident and drawing from one never moves another. Not thread-safe: one stream, one user.
 #pragma once
 
 #include <array>

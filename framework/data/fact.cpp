@@ -90,7 +90,7 @@ class Checker {
     if (!p.split.empty() && p.split != "teach" && p.split != "test") {
       add(path + "split", "found ", in_quotes(p.split), ", expected \"teach\", \"test\" or no split",
           did_you_mean(p.split, std::array<std::string_view, 2>{"teach", "test"}));
-    } else if (p.kind == "paraphrase" && p.split.empty()) {
+    } else if (p.kind == kProbeKinds[0] && p.split.empty()) {
       add(path + "split", "missing, expected \"teach\" or \"test\" for a paraphrase");
     }
     if (p.split == "teach" && p.prompt.find(fact_.subject) == std::string::npos) {

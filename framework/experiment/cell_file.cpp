@@ -9,8 +9,8 @@
 #include <span>
 
 #include "base/error.hpp"
-#include "commit.hpp"
 #include "base/hash.hpp"
+#include "commit.hpp"
 #include "model/tokenizer.hpp"
 #include "results/provenance.hpp"
 #include "results/writer.hpp"

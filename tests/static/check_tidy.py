@@ -88,6 +88,8 @@ def main():
     parser.add_argument("--home", type=pathlib.Path, help="folder for the cache; default: ROOT/.palimpsest")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--no-cache", action="store_true", help="check every unit again")
+    parser.add_argument("--without-torch", action="store_true",
+                        help="leave out units that use libtorch, whose headers cost 10 to 30 s each, and units of tests")
     parser.add_argument("paths", nargs="*", help="only units whose path contains one of these")
     options = parser.parse_args()
 
@@ -105,6 +107,10 @@ def main():
                 continue
             units.setdefault(file, Unit(entry))
     chosen = [u for f, u in sorted(units.items()) if not options.paths or any(p in str(f) for p in options.paths)]
+    if options.without_torch:
+        everything = len(chosen)
+        chosen = [u for u in chosen if not any("/torch/" in w for w in u.arguments) and root / "tests" not in u.file.parents]
+        print(f"{everything - len(chosen)} units that use libtorch, or test, are left out (--without-torch)", flush=True)
     if not chosen:
         sys.exit(f"{database} names no unit of {root}" + (" with " + ", ".join(options.paths) if options.paths else ""))
 

@@ -1,5 +1,5 @@
-/* A plugin described as data, so that the host checks a configuration, prints help and writes documentation without creating
- * anything. */
+/* A plugin described as data, so that the host checks a configuration, prints help and writes documentation without
+ * creating anything. */
 #ifndef PALIMPSEST_DESCRIPTOR_H
 #define PALIMPSEST_DESCRIPTOR_H
 
@@ -21,9 +21,10 @@ enum {
   PALIMPSEST_PARAMETER_STRING_LIST = 8
 };
 
-/* A value of a parameter: a default in a table, or what create receives. Only the members that the type names are meant. */
+/* A value of a parameter: a default in a table, or what create receives. Only the members that the type names are
+ * meant. */
 typedef struct palimpsest_parameter_value {
-  int32_t present;      /* 0: no value (optional, without default, not given) */
+  int32_t present; /* 0: no value (optional, without default, not given) */
   int32_t reserved;
   int64_t integer;      /* BOOLEAN (0 or 1), INTEGER */
   double number;        /* NUMBER */
@@ -40,7 +41,7 @@ typedef struct palimpsest_parameter {
   palimpsest_parameter_type type;
   int32_t required;                         /* 1: the user must give it */
   palimpsest_parameter_value default_value; /* present = 0: none */
-  int32_t has_min, has_max;   /* bounds hold for numbers and for every entry of a list of numbers; both inclusive */
+  int32_t has_min, has_max; /* bounds hold for numbers and for every entry of a list of numbers; both inclusive */
   double min, max;
   const char* const* choices; /* NULL-terminated list of allowed strings, or NULL */
   const char* unit;           /* "" for none */
@@ -54,8 +55,8 @@ typedef struct palimpsest_descriptor {
   const char* summary; /* one line */
   const palimpsest_parameter* parameters;
   size_t parameter_count;
-  /* Makes an instance from resolved parameters (all of the table, in its order; valid for the call only). Called once per
-   * cell, never concurrently. `host` outlives the instance. On failure *instance stays untouched. */
+  /* Makes an instance from resolved parameters (all of the table, in its order; valid for the call only). Called once
+   * per cell, never concurrently. `host` outlives the instance. On failure *instance stays untouched. */
   palimpsest_status (*create)(const palimpsest_host* host, const palimpsest_parameter_value* values, size_t count,
                               void** instance);
   /* Ends an instance; cannot fail. Called exactly once for every instance that create made. */

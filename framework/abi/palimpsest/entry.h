@@ -1,8 +1,8 @@
 /* What a plugin library exports: exactly one data symbol, constant-initialised, and an ELF note.
  *
- * The note `.note.palimpsest` (name "Palimpsest", type 1) holds text lines `key=value`: abi, tier, torch, compiler, ids. The
- * host reads it from the file before anything of the library runs, because loading already runs static constructors.
- * palimpsest_add_plugin() of the CMake package writes both. */
+ * The note `.note.palimpsest` (name "Palimpsest", type 1) holds text lines `key=value`: abi, tier, torch, compiler,
+ * ids. The host reads it from the file before anything of the library runs, because loading already runs static
+ * constructors. palimpsest_add_plugin() of the CMake package writes both. */
 #ifndef PALIMPSEST_ENTRY_H
 #define PALIMPSEST_ENTRY_H
 

@@ -12,8 +12,8 @@ typedef struct palimpsest_host {
   void* context; /* the host's own; passed back by handing this struct to a service */
   uint32_t abi_major;
   uint32_t abi_minor;
-  /* The table of a service by `name/revision` (e.g. "tensor/1"), or NULL if this host does not offer it. The table lives as
-   * long as the process. Any thread. */
+  /* The table of a service by `name/revision` (e.g. "tensor/1"), or NULL if this host does not offer it. The table
+   * lives as long as the process. Any thread. */
   const void* (*get_service)(const struct palimpsest_host* host, const char* service);
 } palimpsest_host;
 

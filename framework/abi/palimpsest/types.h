@@ -1,8 +1,8 @@
 /* What everything else is made of: status codes, text, tensor handles, columns.
  *
  * Conventions of the whole contract:
- *  - All text is UTF-8. `palimpsest_text` is a view: not terminated, never freed by the receiver, valid for the call in which
- *    it was passed or, when a function returns it, until the next call on the same object.
+ *  - All text is UTF-8. `palimpsest_text` is a view: not terminated, never freed by the receiver, valid for the call in
+ * which it was passed or, when a function returns it, until the next call on the same object.
  *  - Every function that can fail returns a `palimpsest_status`; the sentence goes through the service `error/1`.
  *  - Functions of the host never throw. What a plugin's function throws is caught by the host and counts as
  *    PALIMPSEST_INTERNAL; a plugin should return a status instead.
@@ -29,7 +29,7 @@ enum {
   PALIMPSEST_NUMERIC = 7,          /* NaN, infinity, a matrix that is not positive definite */
   PALIMPSEST_CANCELLED = 8,        /* the user asked to stop */
   PALIMPSEST_OUT_OF_MEMORY = 9,
-  PALIMPSEST_INTERNAL = 10         /* a broken promise of the callee's own */
+  PALIMPSEST_INTERNAL = 10 /* a broken promise of the callee's own */
 };
 
 typedef struct palimpsest_text {
@@ -37,9 +37,9 @@ typedef struct palimpsest_text {
   size_t size; /* bytes */
 } palimpsest_text;
 
-/* A tensor, as libtorch's own opaque handle (AtenTensorHandle of its C shim): autograd history and version counters survive
- * the crossing. A handle passed in lives for the call; keep the tensor by `tensor/1` retain. A handle received from a service
- * is the receiver's, to be given back by `tensor/1` release. */
+/* A tensor, as libtorch's own opaque handle (AtenTensorHandle of its C shim): autograd history and version counters
+ * survive the crossing. A handle passed in lives for the call; keep the tensor by `tensor/1` retain. A handle received
+ * from a service is the receiver's, to be given back by `tensor/1` release. */
 struct AtenTensorOpaque;
 typedef struct AtenTensorOpaque* palimpsest_tensor;
 
@@ -98,7 +98,8 @@ typedef struct palimpsest_column {
   palimpsest_baseline baseline;
 } palimpsest_column;
 
-/* One value of a row, in the member that its column's dtype names. A missing number is NaN (FLOAT64) or `missing` != 0. */
+/* One value of a row, in the member that its column's dtype names. A missing number is NaN (FLOAT64) or `missing` != 0.
+ */
 typedef struct palimpsest_cell_value {
   double number;
   int64_t integer; /* INT64 and BOOL */
@@ -109,8 +110,8 @@ typedef struct palimpsest_cell_value {
 /* Where a metric's rows go. The host copies; the callee keeps nothing. */
 typedef struct palimpsest_row_sink {
   void* context;
-  /* One row: `fact` is an index into the facts of the request, or -1 for a row about no single fact; `values` are in the order
-   * of the declared columns. Errors: a wrong count, a fact out of range, an infinity. */
+  /* One row: `fact` is an index into the facts of the request, or -1 for a row about no single fact; `values` are in
+   * the order of the declared columns. Errors: a wrong count, a fact out of range, an infinity. */
   palimpsest_status (*row)(void* context, int64_t fact, const palimpsest_cell_value* values, size_t count);
 } palimpsest_row_sink;
 

@@ -13,13 +13,14 @@ extern "C" {
 
 typedef struct palimpsest_prompt_sink {
   void* context;
-  /* One more prompt: a template with one {} where the subject stands. Copied. Refused: no {}, more than one, a test prompt of
-   * the fact. */
+  /* One more prompt: a template with one {} where the subject stands. Copied. Refused: no {}, more than one, a test
+   * prompt of the fact. */
   palimpsest_status (*prompt)(void* context, palimpsest_text prompt);
 } palimpsest_prompt_sink;
 
 typedef struct palimpsest_augmenter_v1 {
-  /* More prompts for one fact. Through fact/1 it sees the fact's `teach` prompts only. `model` is always the base model. */
+  /* More prompts for one fact. Through fact/1 it sees the fact's `teach` prompts only. `model` is always the base
+   * model. */
   palimpsest_status (*augment)(void* instance, palimpsest_model* model, const palimpsest_fact* fact,
                                const palimpsest_prompt_sink* sink);
 } palimpsest_augmenter_v1;

@@ -32,28 +32,30 @@ typedef struct palimpsest_edit_request {
   int32_t reserved;
 } palimpsest_edit_request;
 
-/* Where an editor's updates go. Each call commits W' = round(float32(W) + update) into the host's open transaction: later
- * calls of model/1 within the same apply see it. The host retains, never copies, and refuses an unknown name, a wrong shape
- * and a value that is not finite (PALIMPSEST_NUMERIC). */
+/* Where an editor's updates go. Each call commits W' = round(float32(W) + update) into the host's open transaction:
+ * later calls of model/1 within the same apply see it. The host retains, never copies, and refuses an unknown name, a
+ * wrong shape and a value that is not finite (PALIMPSEST_NUMERIC). */
 typedef struct palimpsest_update_sink {
   void* context;
   /* W += U V^T; U [out, r], V [in, r], float32 or float64. */
   palimpsest_status (*low_rank)(void* context, palimpsest_text parameter, palimpsest_tensor u, palimpsest_tensor v);
   /* W += delta; delta [out, in] (or the parameter's own shape), float32 or float64. */
   palimpsest_status (*dense)(void* context, palimpsest_text parameter, palimpsest_tensor delta);
-  /* A number worth keeping about one request (its index, or -1 for the whole call): loss at a step, norm of the update, ...
-   * `step` is -1 for numbers without steps. Goes to the results as it is. */
+  /* A number worth keeping about one request (its index, or -1 for the whole call): loss at a step, norm of the update,
+   * ... `step` is -1 for numbers without steps. Goes to the results as it is. */
   palimpsest_status (*record)(void* context, int64_t request, palimpsest_text name, int64_t step, double value);
 } palimpsest_update_sink;
 
 typedef struct palimpsest_editor_v1 {
-  /* Computes and emits the updates that make `model` answer the requests. Called once per edit: with one fact's requests
-   * (isolated, sequential) or with all (batch). An error, or an exception, restores the bytes that the model had before. */
-  palimpsest_status (*apply)(void* instance, palimpsest_model* model, const palimpsest_edit_request* requests, size_t count,
-                             const palimpsest_update_sink* sink);
+  /* Computes and emits the updates that make `model` answer the requests. Called once per edit: with one fact's
+   * requests (isolated, sequential) or with all (batch). An error, or an exception, restores the bytes that the model
+   * had before. */
+  palimpsest_status (*apply)(void* instance, palimpsest_model* model, const palimpsest_edit_request* requests,
+                             size_t count, const palimpsest_update_sink* sink);
 } palimpsest_editor_v1;
 
-/* Optional: what apply will need, known from parameters and the shape of the model, so that a plan shows and shares it. */
+/* Optional: what apply will need, known from parameters and the shape of the model, so that a plan shows and shares it.
+ */
 typedef struct palimpsest_needs_sink {
   void* context;
   /* apply will read the second moment of this layer's keys through second-moment/1. */
@@ -69,8 +71,8 @@ typedef struct palimpsest_editor_needs_v1 {
   palimpsest_status (*needs)(void* instance, const palimpsest_model_info* info, const palimpsest_needs_sink* sink);
 } palimpsest_editor_needs_v1;
 
-/* Optional: state that lives from one apply to the next (AlphaEdit's cache). It is part of the stage: reset before every
- * isolated edit, saved with the stage and loaded when a run resumes. */
+/* Optional: state that lives from one apply to the next (AlphaEdit's cache). It is part of the stage: reset before
+ * every isolated edit, saved with the stage and loaded when a run resumes. */
 typedef struct palimpsest_state_sink {
   void* context;
   palimpsest_status (*tensor)(void* context, palimpsest_text name, palimpsest_tensor value);
@@ -80,7 +82,8 @@ typedef struct palimpsest_editor_state_v1 {
   palimpsest_status (*reset)(void* instance);
   palimpsest_status (*save)(void* instance, const palimpsest_state_sink* sink);
   /* Names and tensors as they were saved; valid for the call. */
-  palimpsest_status (*load)(void* instance, const palimpsest_text* names, const palimpsest_tensor* values, size_t count);
+  palimpsest_status (*load)(void* instance, const palimpsest_text* names, const palimpsest_tensor* values,
+                            size_t count);
 } palimpsest_editor_state_v1;
 
 #ifdef __cplusplus

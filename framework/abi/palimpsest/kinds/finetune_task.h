@@ -1,5 +1,5 @@
-/* finetune-task/1: downstream examples, and the task's own score. The host owns the loop: it shuffles, packs, pads, batches,
- * optimises and stops. */
+/* finetune-task/1: downstream examples, and the task's own score. The host owns the loop: it shuffles, packs, pads,
+ * batches, optimises and stops. */
 #ifndef PALIMPSEST_KINDS_FINETUNE_TASK_H
 #define PALIMPSEST_KINDS_FINETUNE_TASK_H
 
@@ -18,25 +18,28 @@ enum { PALIMPSEST_TRAIN = 0, PALIMPSEST_VALIDATION = 1 };
 
 typedef int32_t palimpsest_batching;
 enum {
-  PALIMPSEST_BATCHING_PACK = 0, /* examples are joined by the separator token and cut into blocks of training.block_size */
-  PALIMPSEST_BATCHING_PAD = 1   /* one example is one row, cut at training.block_size */
+  PALIMPSEST_BATCHING_PACK =
+      0, /* examples are joined by the separator token and cut into blocks of training.block_size */
+  PALIMPSEST_BATCHING_PAD = 1 /* one example is one row, cut at training.block_size */
 };
 
 typedef struct palimpsest_example_sink {
   void* context;
-  /* The tokens of one example and what is to be predicted at each: labels[i] is the token that position i stands for, as in
-   * the usual shifted loss (the host shifts), or -100 where no loss is taken. Arrays are copied. */
+  /* The tokens of one example and what is to be predicted at each: labels[i] is the token that position i stands for,
+   * as in the usual shifted loss (the host shifts), or -100 where no loss is taken. Arrays are copied. */
   palimpsest_status (*example)(void* context, const int64_t* token_ids, const int64_t* labels, size_t count);
 } palimpsest_example_sink;
 
 typedef struct palimpsest_finetune_task_v1 {
-  /* Opens the data through dataset/1 and tokenizes as needed; called once, before everything below. `model` tells sizes. */
+  /* Opens the data through dataset/1 and tokenizes as needed; called once, before everything below. `model` tells
+   * sizes. */
   palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
   palimpsest_batching (*batching)(void* instance);
   /* Number of examples of a split. */
   palimpsest_status (*count)(void* instance, palimpsest_split split, int64_t* count);
   /* Example `index` of a split, 0 <= index < count; the same index gives the same example. */
-  palimpsest_status (*example)(void* instance, palimpsest_split split, int64_t index, const palimpsest_example_sink* sink);
+  palimpsest_status (*example)(void* instance, palimpsest_split split, int64_t index,
+                               const palimpsest_example_sink* sink);
   /* The columns of the score. Live as long as the instance. */
   palimpsest_status (*score_columns)(void* instance, const palimpsest_column** columns, size_t* count);
   /* The task's own score of the model on the validation split, one row with fact -1. */

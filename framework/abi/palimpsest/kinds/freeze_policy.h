@@ -12,9 +12,9 @@ extern "C" {
 #define PALIMPSEST_FREEZE_POLICY_1 "freeze-policy/1"
 
 typedef struct palimpsest_parameter_info {
-  palimpsest_text name; /* canonical, e.g. layers.5.mlp.down.weight */
-  palimpsest_text role; /* e.g. "embedding", "mlp_down", "attention_query", "final_norm", "head" */
-  int64_t layer;        /* -1: belongs to no layer */
+  palimpsest_text name;  /* canonical, e.g. layers.5.mlp.down.weight */
+  palimpsest_text role;  /* e.g. "embedding", "mlp_down", "attention_query", "final_norm", "head" */
+  int64_t layer;         /* -1: belongs to no layer */
   int64_t rows, columns; /* [out, in]; columns is 1 for a vector */
   int32_t tied;          /* 1: embedding that is also the head */
   int32_t reserved;
@@ -37,16 +37,18 @@ typedef struct palimpsest_freeze_sink {
   void* context;
   /* Parameter `index` does not change: afterwards its bytes are what they were. */
   palimpsest_status (*freeze)(void* context, size_t index);
-  /* Parameter `index` changes, but not along the orthonormal columns of `basis`: the displacement from the entering weights is
-   * projected after each optimiser step. */
+  /* Parameter `index` changes, but not along the orthonormal columns of `basis`: the displacement from the entering
+   * weights is projected after each optimiser step. */
   palimpsest_status (*project)(void* context, size_t index, palimpsest_side side, palimpsest_tensor basis);
 } palimpsest_freeze_sink;
 
 typedef struct palimpsest_freeze_policy_v1 {
-  /* Decides once, before fine-tuning; a parameter that is not named to the sink stays trainable. A policy that was meant to
-   * freeze something and finds nothing to freeze must return an error, as must one that would freeze everything. */
-  palimpsest_status (*decide)(void* instance, const palimpsest_model_info* info, const palimpsest_parameter_info* parameters,
-                              size_t parameter_count, const palimpsest_recorded_update* updates, size_t update_count,
+  /* Decides once, before fine-tuning; a parameter that is not named to the sink stays trainable. A policy that was
+   * meant to freeze something and finds nothing to freeze must return an error, as must one that would freeze
+   * everything. */
+  palimpsest_status (*decide)(void* instance, const palimpsest_model_info* info,
+                              const palimpsest_parameter_info* parameters, size_t parameter_count,
+                              const palimpsest_recorded_update* updates, size_t update_count,
                               const palimpsest_freeze_sink* sink);
 } palimpsest_freeze_policy_v1;
 

@@ -21,10 +21,10 @@ enum {
 };
 
 typedef struct palimpsest_measure_request {
-  palimpsest_model* model; /* current weights; base and edited weights are there too through model/1 */
-  int64_t ordinal;         /* of the stage in the cell: 0 base, 1 the first stage of the list, ... */
-  palimpsest_text stage;   /* "base", "edited", "step" or "finetuned" */
-  int64_t step;            /* optimiser steps done so far; 0 outside fine-tuning */
+  palimpsest_model* model;             /* current weights; base and edited weights are there too through model/1 */
+  int64_t ordinal;                     /* of the stage in the cell: 0 base, 1 the first stage of the list, ... */
+  palimpsest_text stage;               /* "base", "edited", "step" or "finetuned" */
+  int64_t step;                        /* optimiser steps done so far; 0 outside fine-tuning */
   const palimpsest_fact* const* facts; /* edited facts first, then intrinsic; role by fact/1 */
   size_t fact_count;
 } palimpsest_measure_request;
@@ -35,7 +35,8 @@ typedef struct palimpsest_metric_v1 {
   /* The columns that every row of measure fills. *columns lives as long as the instance. */
   palimpsest_status (*columns)(void* instance, const palimpsest_column** columns, size_t* count);
   /* Measures and emits rows. Must leave the model as it is. */
-  palimpsest_status (*measure)(void* instance, const palimpsest_measure_request* request, const palimpsest_row_sink* sink);
+  palimpsest_status (*measure)(void* instance, const palimpsest_measure_request* request,
+                               const palimpsest_row_sink* sink);
 } palimpsest_metric_v1;
 
 #ifdef __cplusplus

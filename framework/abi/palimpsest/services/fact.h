@@ -18,9 +18,10 @@ typedef struct palimpsest_probe {
 
 typedef struct palimpsest_fact_v1 {
   /* Named texts: "id", "relation", "role" ("edited" or "intrinsic"), "subject", "prompt" (template), "target_new",
-   * "target_true" ("" where unknown), "placebo" (a seeded random other target of the relation). PALIMPSEST_NOT_FOUND for
-   * other names. */
-  palimpsest_status (*text)(const palimpsest_host* host, const palimpsest_fact* fact, const char* name, palimpsest_text* out);
+   * "target_true" ("" where unknown), "placebo" (a seeded random other target of the relation). PALIMPSEST_NOT_FOUND
+   * for other names. */
+  palimpsest_status (*text)(const palimpsest_host* host, const palimpsest_fact* fact, const char* name,
+                            palimpsest_text* out);
   /* Named lists: "aliases", "relation_targets" (every other target of the relation). index < 0 gives *count only. */
   palimpsest_status (*list)(const palimpsest_host* host, const palimpsest_fact* fact, const char* name, int64_t index,
                             int64_t* count, palimpsest_text* out);

@@ -24,9 +24,10 @@ typedef struct palimpsest_generation_request {
 
 typedef struct palimpsest_generation_sink {
   void* context;
-  /* Continuation of prompt `index`: text without the prompt, cut before a stop text, and its token ids. Called once a prompt,
-   * in order; views for the call. */
-  palimpsest_status (*continuation)(void* context, size_t index, palimpsest_text text, const int64_t* token_ids, size_t count);
+  /* Continuation of prompt `index`: text without the prompt, cut before a stop text, and its token ids. Called once a
+   * prompt, in order; views for the call. */
+  palimpsest_status (*continuation)(void* context, size_t index, palimpsest_text text, const int64_t* token_ids,
+                                    size_t count);
 } palimpsest_generation_sink;
 
 typedef struct palimpsest_generation_v1 {

@@ -1,5 +1,5 @@
-/* model/1: the model runtime. One forward serves keys, values, generation and evaluation: a key/value cache, a starting layer,
- * a stopping layer, sites to capture and to replace, and only the head rows that are asked for. */
+/* model/1: the model runtime. One forward serves keys, values, generation and evaluation: a key/value cache, a starting
+ * layer, a stopping layer, sites to capture and to replace, and only the head rows that are asked for. */
 #ifndef PALIMPSEST_SERVICES_MODEL_H
 #define PALIMPSEST_SERVICES_MODEL_H
 
@@ -35,8 +35,8 @@ typedef struct palimpsest_replacement {
   const palimpsest_position* at; /* where, with `value` */
   size_t at_count;
   palimpsest_tensor value; /* [at_count, D] or [D]; NULL when callback is given */
-  /* Sees the site as [rows, tokens, D] (a handle for the call) and returns another of the same shape, which the host releases.
-   * Called on the calling thread during forward. A failure unwinds forward, which returns the same status. */
+  /* Sees the site as [rows, tokens, D] (a handle for the call) and returns another of the same shape, which the host
+   * releases. Called on the calling thread during forward. A failure unwinds forward, which returns the same status. */
   palimpsest_status (*callback)(void* context, palimpsest_tensor site, palimpsest_tensor* replaced);
   void* callback_context;
 } palimpsest_replacement;
@@ -50,8 +50,8 @@ typedef struct palimpsest_override {
 } palimpsest_override;
 
 typedef struct palimpsest_forward_request {
-  palimpsest_stage stage; /* whose weights */
-  int32_t return_cache;   /* 1: the result has a cache that later requests can continue */
+  palimpsest_stage stage;   /* whose weights */
+  int32_t return_cache;     /* 1: the result has a cache that later requests can continue */
   const int64_t* token_ids; /* [rows, tokens], row-major, right-padded (any id may pad) */
   int64_t rows, tokens;
   const int64_t* lengths;         /* [rows], valid tokens of each row, >= 1 */
@@ -66,7 +66,8 @@ typedef struct palimpsest_forward_request {
   size_t replace_count;
   const palimpsest_position* logits; /* where all logits are wanted */
   size_t logit_count;
-  /* Where log p(target) is wanted: fused, differentiable, never all logits. target_ids[i] is predicted at logprobs[i]. */
+  /* Where log p(target) is wanted: fused, differentiable, never all logits. target_ids[i] is predicted at logprobs[i].
+   */
   const palimpsest_position* logprobs;
   const int64_t* target_ids;
   size_t logprob_count;
@@ -79,7 +80,7 @@ typedef struct palimpsest_forward_result {
   palimpsest_tensor* captured; /* the caller's array of capture_count handles; each filled with [rows, tokens, D] */
   palimpsest_tensor logits;    /* [logit_count, vocabulary], float32 */
   palimpsest_tensor logprobs;  /* [logprob_count], float32, natural logarithm */
-  palimpsest_tensor hidden;    /* [rows, tokens, hidden]: output of the last layer run, after the final norm if all ran */
+  palimpsest_tensor hidden; /* [rows, tokens, hidden]: output of the last layer run, after the final norm if all ran */
   palimpsest_cache* cache;
 } palimpsest_forward_result;
 
@@ -88,12 +89,12 @@ typedef struct palimpsest_model_v1 {
   /* The weight by canonical name, a read-only tensor in the stage's dtype; the caller's to release. */
   palimpsest_status (*parameter)(palimpsest_model* model, palimpsest_stage stage, palimpsest_text name,
                                  palimpsest_tensor* out);
-  /* The updates recorded by the stages that edit, in order. Count first (index < 0 gives *count only); name valid until the
-   * next call; u, v or dense as in an editor's sink, the caller's to release. */
+  /* The updates recorded by the stages that edit, in order. Count first (index < 0 gives *count only); name valid until
+   * the next call; u, v or dense as in an editor's sink, the caller's to release. */
   palimpsest_status (*update)(palimpsest_model* model, int64_t index, int64_t* count, palimpsest_text* parameter,
                               palimpsest_tensor* u, palimpsest_tensor* v, palimpsest_tensor* dense);
-  /* Runs the request. The graph is kept only when something given requires grad and grad mode is on. On failure nothing in
-   * *result is the caller's. */
+  /* Runs the request. The graph is kept only when something given requires grad and grad mode is on. On failure nothing
+   * in *result is the caller's. */
   palimpsest_status (*forward)(palimpsest_model* model, const palimpsest_forward_request* request,
                                palimpsest_forward_result* result);
   void (*release_cache)(palimpsest_model* model, palimpsest_cache* cache);

@@ -15,8 +15,8 @@ extern "C" {
 #define PALIMPSEST_RANDOM_1 "random/1"
 
 typedef struct palimpsest_error_v1 {
-  /* The sentence for the status that the plugin's function is about to return: what was found, what was expected, where, what
-   * to do. Copied. Per thread. */
+  /* The sentence for the status that the plugin's function is about to return: what was found, what was expected,
+   * where, what to do. Copied. Per thread. */
   void (*set)(const palimpsest_host* host, palimpsest_text sentence);
   /* The sentence of the last failed host function on this thread; valid until the next call into the host. */
   palimpsest_text (*last)(const palimpsest_host* host);
@@ -41,8 +41,8 @@ typedef struct palimpsest_cancel_v1 {
 } palimpsest_cancel_v1;
 
 typedef struct palimpsest_random_v1 {
-  /* Numbers from the named stream of the cell's seed: uniform in [0, 1), or standard normal. The same (seed, name, count of
-   * numbers drawn before) gives the same numbers everywhere; streams do not disturb each other. */
+  /* Numbers from the named stream of the cell's seed: uniform in [0, 1), or standard normal. The same (seed, name,
+   * count of numbers drawn before) gives the same numbers everywhere; streams do not disturb each other. */
   palimpsest_status (*uniform)(const palimpsest_host* host, palimpsest_text stream, double* out, size_t count);
   palimpsest_status (*normal)(const palimpsest_host* host, palimpsest_text stream, double* out, size_t count);
 } palimpsest_random_v1;

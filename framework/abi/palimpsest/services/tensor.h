@@ -35,8 +35,8 @@ typedef struct palimpsest_tensor_v1 {
   palimpsest_status (*info)(const palimpsest_host* host, palimpsest_tensor tensor, palimpsest_tensor_info* out);
   /* Reads in place, without copy; valid while a handle to the tensor is held. PALIMPSEST_UNSUPPORTED off the CPU. */
   palimpsest_status (*data)(const palimpsest_host* host, palimpsest_tensor tensor, palimpsest_tensor_data* out);
-  /* A float64 copy of every element in row-major order into `out`, which has room for `capacity` numbers; any dtype, device
-   * and strides. PALIMPSEST_OUT_OF_RANGE when capacity is not the tensor's element count. */
+  /* A float64 copy of every element in row-major order into `out`, which has room for `capacity` numbers; any dtype,
+   * device and strides. PALIMPSEST_OUT_OF_RANGE when capacity is not the tensor's element count. */
   palimpsest_status (*read)(const palimpsest_host* host, palimpsest_tensor tensor, double* out, size_t capacity);
   /* A tensor with a copy of the row-major buffer; the caller's to release. dtype FLOAT32, FLOAT64 or INT64. */
   palimpsest_status (*wrap)(const palimpsest_host* host, const void* data, palimpsest_dtype dtype, const int64_t* shape,

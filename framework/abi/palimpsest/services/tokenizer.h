@@ -19,8 +19,10 @@ enum {
 
 typedef struct palimpsest_token_sink {
   void* context;
-  /* All ids, and for each the byte range [begin, end) in the text it stands for (BOS: empty range). Views for the call. */
-  palimpsest_status (*tokens)(void* context, const int64_t* ids, const size_t* begins, const size_t* ends, size_t count);
+  /* All ids, and for each the byte range [begin, end) in the text it stands for (BOS: empty range). Views for the call.
+   */
+  palimpsest_status (*tokens)(void* context, const int64_t* ids, const size_t* begins, const size_t* ends,
+                              size_t count);
 } palimpsest_token_sink;
 
 typedef struct palimpsest_text_sink {
@@ -31,8 +33,10 @@ typedef struct palimpsest_text_sink {
 typedef struct palimpsest_tokenizer_v1 {
   palimpsest_status (*encode)(const palimpsest_host* host, palimpsest_text text, palimpsest_encode_as as,
                               const palimpsest_token_sink* sink);
-  palimpsest_status (*decode)(const palimpsest_host* host, const int64_t* ids, size_t count, const palimpsest_text_sink* sink);
-  /* Index, within the prompt's ids, of the last token of `subject` in the prompt made of `prompt_template` with {} filled. */
+  palimpsest_status (*decode)(const palimpsest_host* host, const int64_t* ids, size_t count,
+                              const palimpsest_text_sink* sink);
+  /* Index, within the prompt's ids, of the last token of `subject` in the prompt made of `prompt_template` with {}
+   * filled. */
   palimpsest_status (*subject_last_token)(const palimpsest_host* host, palimpsest_text prompt_template,
                                           palimpsest_text subject, int64_t* index);
   /* Ids of special tokens, -1 where the tokenizer has none. */
