@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -47,9 +48,14 @@ class ProgramTest : public ::testing::Test {
     std::vector<std::string> command = {(std::filesystem::path(PALIMPSEST_BINARY_DIR) / "bin" / "palimpsest").string()};
     command.insert(command.end(), words.begin(), words.end());
     // A home of the tests: what is known of the plugins is kept there from one test to the next.
-    std::vector<std::string> variables = {cat("PALIMPSEST_HOME=", PALIMPSEST_BINARY_DIR, "/tests/app/home"),
-                                          "OMP_NUM_THREADS=1"};
-    variables.insert(variables.end(), environment.begin(), environment.end());
+    std::vector<std::string> variables = environment;
+    for (const std::string& own :
+         {cat("PALIMPSEST_HOME=", PALIMPSEST_BINARY_DIR, "/tests/app/home"), std::string("OMP_NUM_THREADS=1")}) {
+      const std::string name = own.substr(0, own.find('=') + 1);
+      const bool given = std::any_of(variables.begin(), variables.end(),
+                                     [&](const std::string& variable) { return variable.starts_with(name); });
+      if (!given) variables.push_back(own);
+    }
     for (char** inherited = environ; *inherited != nullptr; ++inherited) {
       const std::string text = *inherited;
       const std::string name = text.substr(0, text.find('=') + 1);
