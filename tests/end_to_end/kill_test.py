@@ -45,6 +45,7 @@ class Kill(unittest.TestCase):
                     done = world.cells()
                     self.assertEqual(done, {name: expected[name] for name in done}, f"after kill {kills}")
                     if kills % 10 == 0:
+                        print(f"{kills} kills after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
                         world.run(sets=SMALL)
                         self.assertEqual(world.cells(), expected, f"after kill {kills}")
                         with h5py.File(world.output / "tiny.h5") as file:
