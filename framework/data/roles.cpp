@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -265,7 +266,7 @@ MarginMatches match_by_margin(std::span<const double> edited, std::span<const do
     fail(ErrorCode::kInvalidArgument, "matches per edited fact: found ", per_edited, ", expected 1 or more");
   const auto require_number = [](std::span<const double> margins, std::string_view what) {
     for (std::size_t i = 0; i < margins.size(); ++i) {
-      if (margins[i] != margins[i]) fail(ErrorCode::kNumeric, "the margin of ", what, " fact ", i, " is not a number");
+      if (std::isnan(margins[i])) fail(ErrorCode::kNumeric, "the margin of ", what, " fact ", i, " is not a number");
     }
   };
   require_number(edited, "edited");

@@ -191,7 +191,7 @@ void Store::move_aside(std::string_view kind, const Key& key, const std::string&
 }
 
 std::optional<fs::path> Store::find(std::string_view kind, const Key& key) {
-  const auto entry = entry_folder(kind, key);
+  auto entry = entry_folder(kind, key);
   if (!fs::exists(entry)) return std::nullopt;
   const auto damage = damage_of(entry, kind, key);
   if (damage.empty()) return entry;
@@ -325,7 +325,7 @@ std::vector<Store::Entry> Store::list() const {
   std::vector<Entry> entries;
   std::vector<fs::path> kinds;
   for (const auto& item : fs::directory_iterator(folder_)) {
-    if (item.is_directory() && !item.path().filename().string().starts_with(".")) kinds.push_back(item.path());
+    if (item.is_directory() && !item.path().filename().string().starts_with('.')) kinds.push_back(item.path());
   }
   std::sort(kinds.begin(), kinds.end());
   for (const auto& kind_folder : kinds) {

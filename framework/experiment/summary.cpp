@@ -12,7 +12,6 @@
 namespace palimpsest::experiment {
 namespace {
 
-using results::Column;
 using results::Table;
 using results::Value;
 

@@ -18,8 +18,6 @@
 
 #include "base/error.hpp"
 
-extern char** environ;
-
 namespace palimpsest::experiment {
 namespace fs = std::filesystem;
 namespace {
@@ -46,8 +44,8 @@ class SpawnSettings {
   posix_spawn_file_actions_t* actions() { return &actions_; }
 
  private:
-  posix_spawnattr_t attributes_;
-  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_{};
+  posix_spawn_file_actions_t actions_{};
 };
 
 class Owned {

@@ -17,8 +17,6 @@
 #include "base/files.hpp"
 #include "base/hash.hpp"
 
-extern char** environ;
-
 namespace palimpsest::plugin {
 namespace {
 

@@ -32,7 +32,7 @@ class Elf {
 
   template <typename T>
   T at(std::uint64_t offset, std::string_view what) const {
-    T value;
+    T value{};
     std::memcpy(&value, range(offset, sizeof(T), what).data(), sizeof(T));
     return value;
   }

@@ -53,16 +53,16 @@ std::vector<std::string> parts_of(std::string_view path) {
   std::vector<std::string> parts;
   if (path.size() <= 1) return parts;
   std::size_t begin = 1;
-  for (std::size_t end = 0; end != path.npos; begin = end + 1) {
+  for (std::size_t end = 0; end != std::string_view::npos; begin = end + 1) {
     end = path.find('/', begin);
-    parts.emplace_back(path.substr(begin, end == path.npos ? end : end - begin));
+    parts.emplace_back(path.substr(begin, end == std::string_view::npos ? end : end - begin));
   }
   return parts;
 }
 
 std::string parent_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
-  return slash == 0 || slash == path.npos ? "/" : std::string(path.substr(0, slash));
+  return slash == 0 || slash == std::string_view::npos ? "/" : std::string(path.substr(0, slash));
 }
 
 std::string join(std::string_view path, std::string_view name) {

@@ -27,7 +27,7 @@ class EditedLayers : public sdk::FreezePolicy {
   struct Parameters {
     sdk::Text granularity = "block";
     std::int64_t margin = 0;
-    sdk::List<std::int64_t> layers = {};
+    sdk::List<std::int64_t> layers;
 
     static constexpr auto fields() {
       using sdk::field;

@@ -95,7 +95,9 @@ class Retention : public sdk::Metric {
     if (query < 0) return std::vector<sdk::Value>(kOutcomes, sdk::missing);
     const sdk::TargetScore& score = scores[static_cast<std::size_t>(query)];
     const sdk::TokenScore& first = score.scores.front();
-    const auto unless_shared = [&](sdk::Value value) { return subject.shared_first_token ? sdk::missing : value; };
+    const auto unless_shared = [&](const sdk::Value& value) {
+      return subject.shared_first_token ? sdk::missing : value;
+    };
     return {score.all_greedy(),         unless_shared(first.rank == 0),
             says(continuation, target), score.logp(),
             score.logp_mean(),          unless_shared(static_cast<double>(first.rank)),

@@ -25,11 +25,11 @@ class Tensor {
     return Tensor(host, second);
   }
   static Tensor from_numbers(const palimpsest_host* host, std::span<const double> numbers,
-                             std::vector<std::int64_t> shape) {
+                             const std::vector<std::int64_t>& shape) {
     return wrap(host, numbers.data(), PALIMPSEST_FLOAT64, shape);
   }
   static Tensor from_integers(const palimpsest_host* host, std::span<const std::int64_t> numbers,
-                              std::vector<std::int64_t> shape) {
+                              const std::vector<std::int64_t>& shape) {
     return wrap(host, numbers.data(), PALIMPSEST_INT64, shape);
   }
 
@@ -38,13 +38,16 @@ class Tensor {
   }
   Tensor(Tensor&& other) noexcept
       : host_(std::exchange(other.host_, nullptr)), handle_(std::exchange(other.handle_, nullptr)) {}
-  Tensor& operator=(Tensor other) noexcept {
+  Tensor& operator=(Tensor&& other) noexcept {
     std::swap(host_, other.host_);
     std::swap(handle_, other.handle_);
     return *this;
   }
+  Tensor& operator=(const Tensor& other) { return *this = Tensor(other); }
   ~Tensor() {
-    if (handle_ != nullptr) api(host_).release(host_, handle_);
+    if (handle_ == nullptr) return;
+    const auto* table = static_cast<const palimpsest_tensor_v1*>(host_->get_service(host_, PALIMPSEST_TENSOR_1));
+    if (table != nullptr) table->release(host_, handle_);
   }
 
   explicit operator bool() const { return handle_ != nullptr; }
