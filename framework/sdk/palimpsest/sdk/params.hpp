@@ -71,9 +71,9 @@ class List {
 
 template <typename P, typename M>
 struct Field {
-  const char* name;
-  M P::* member;
-  const char* doc;
+  const char* name = "";
+  M P::* member = nullptr;
+  const char* doc = "";
   const char* unit_ = "";
   const char* const* choices_ = nullptr;
   bool required_ = false;
