@@ -5,7 +5,7 @@
 # library of several plugins. TIER: `none` links no libtorch; `stable` sees torch's stable C shim only; `locked` (the default)
 # links libtorch and loads only into a host with the very same one.
 set(PALIMPSEST_PLUGIN_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}")
-set(PALIMPSEST_ABI_VERSION 0.1)
+set(PALIMPSEST_ABI_VERSION 0.2)
 set(PALIMPSEST_STABLE_TORCH 2.10.0)
 
 # The tag by which host and locked plugins recognise each other's libtorch, and the compiler's ABI.

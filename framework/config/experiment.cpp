@@ -342,10 +342,6 @@ class Maker {
 
   void check_facts() {
     const FactsSection& facts = made_.facts;
-    if (clean({"facts.edited", "experiment.stages", "editor.id"}) && uses("edit") && facts.edited == 0 &&
-        made_.editor.id != kNone) {
-      add("facts", "edited", "found the integer 0, expected at least 1: experiment.stages has \"edit\"");
-    }
     if (clean({"facts.format", "facts.zsre_target"})) {
       const bool given = !facts.zsre_target.empty();
       if (facts.format == "zsre" && !given) {

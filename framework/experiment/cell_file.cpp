@@ -70,7 +70,7 @@ CellDose dose_of(const StageRecord& record) {
   return dose;
 }
 
-results::Table cells_table(const config::Cell& cell, const Roles& roles, const StageRecord& record) {
+results::Table cells_table(const config::Cell& cell, bool unedited, const Roles& roles, const StageRecord& record) {
   const config::Experiment& e = cell.experiment;
   const CellDose dose = dose_of(record);
   std::string variant;
@@ -86,6 +86,8 @@ results::Table cells_table(const config::Cell& cell, const Roles& roles, const S
        std::vector<results::Bool>{results::Bool(cell.swapped)}},
       count("seed", "1", "of the cell's random streams", static_cast<std::int64_t>(cell.seed)),
       texts("editor", "id of the editor; empty without a stage that edits", e.editor.id),
+      {"unedited", "1", "nothing is edited: no stage edits, or the editor says that it edits nothing",
+       std::vector<results::Bool>{results::Bool(unedited)}},
       texts("augmenter", "id of the augmenter", e.augmenter.id),
       texts("task", "id of the fine-tuning task; empty without fine-tuning", e.task.id),
       texts("freeze_policy", "id of the freeze policy", e.freeze_policy.id),
@@ -240,8 +242,12 @@ void write_cell_file(Workshop& workshop) {
       updates.add(edit, load_state(folder, workshop.model()).updates);
     }
   }
+  // The quality gate goes by the configuration's order, whenever each metric first ran.
+  std::vector<std::string> metrics;
+  for (const auto& choice : cell.experiment.metrics) metrics.push_back("/metrics/" + choice.id);
+  record.put_first(metrics);
   results::write_provenance(writer, provenance_of(workshop));
-  writer.table(cells_table(cell, roles, record));
+  writer.table(cells_table(cell, plan.unedited(workshop.node().cell), roles, record));
   writer.table(facts_table(workshop, roles));
   if (updates.table().rows() > 0) writer.table(updates.table());
   record.write(writer, cell.name, cell.replicate);

@@ -16,8 +16,6 @@ using results::Bool;
 using results::Table;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// SCIENCE section 1: the control that no editor changed.
-constexpr std::string_view kUnedited = "none";
 // nat/token; above it two fine-tunings are not called equally good.
 constexpr double kEqualLoss = 0.02;
 
@@ -171,8 +169,7 @@ class Builder {
     const auto& configuration_a = configurations_[key_a.first];
     const auto& configuration_b = configurations_[key_b.first];
     // Nothing was written into the unedited control, so its edited facts have nothing to lose.
-    if (key_a.second == "edited" && (configuration_a.editor == kUnedited || configuration_b.editor == kUnedited))
-      return;
+    if (key_a.second == "edited" && (configuration_a.unedited || configuration_b.unedited)) return;
     const auto compared = roles ? compare_unpaired(a, b, primary.retention, *options_)
                                 : compare_paired(a, b, primary.retention, *options_);
     const double loss_a = loss_of(measurements_->cells, configuration_a);
@@ -254,7 +251,7 @@ std::vector<ConfigurationPair> pairs_of(const Table& cells, const std::vector<Co
       for (std::size_t b = configurations.size(); b-- > 0;) {
         if (configurations[b].swept != mine.swept) continue;
         first = b;
-        if (configurations[b].editor == kUnedited) control = b;
+        if (configurations[b].unedited) control = b;
       }
       add(a, first, "variant");
       add(a, control, "variant");

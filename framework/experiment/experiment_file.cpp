@@ -35,7 +35,8 @@ void copy_declarations(const std::vector<std::filesystem::path>& files, const st
     if (!reader.has(path)) continue;
     for (const auto& column : table.columns) {
       for (const auto& [name, value] : reader.attributes(path + "/" + column.name)) {
-        if (name == "aggregate" || name == "baseline") writer.attribute(path + "/" + column.name, name, value);
+        if (name == "aggregate" || name == "baseline" || name == "gate")
+          writer.attribute(path + "/" + column.name, name, value);
       }
     }
     return;

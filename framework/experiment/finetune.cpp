@@ -89,7 +89,8 @@ void score(Workshop& workshop, plugin::Task& task, const State& state, const std
            const plugin::MeasuringPoint& point, StageRecord& record) {
   palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
   const c10::NoGradGuard no_grad;
-  record.add_rows("/task_score", edit, point, task.score_columns(), task.score(model), {});
+  record.add_rows("/task_score/" + workshop.experiment().task.id, edit, point, task.score_columns(), task.score(model),
+                  {});
 }
 
 void record_dose(const training::TrainingResult& result, const std::string& edit, std::int64_t ordinal,

@@ -20,6 +20,20 @@ std::size_t prefix_stages(const config::Cell& cell) {
   return !stages.empty() && stages.back() == kFinetune ? stages.size() - 1 : stages.size();
 }
 
+bool edits(const config::Cell& cell) {
+  const auto& stages = cell.experiment.experiment.stages;
+  return std::find(stages.begin(), stages.end(), kEdit) != stages.end();
+}
+
+// An editor that writes something needs facts to write.
+[[noreturn]] void refuse_no_facts(const config::Cell& cell) {
+  const config::Entry* section = cell.experiment.resolved.find("facts");
+  const config::Entry* count = section->value.as<config::Table>().find("edited");
+  fail(ErrorCode::kInvalidArgument, count->value.position.text(),
+       ": facts.edited: found the integer 0, expected at least 1: experiment.stages has \"edit\", and the editor ",
+       cell.experiment.editor.id, " needs facts to edit");
+}
+
 // Cells of one group share their facts: same model, facts and lot.
 std::string group_of(const config::Cell& cell, const std::string& lot) {
   return cat(lot, "|", cell.experiment.facts.caliper);
@@ -87,10 +101,7 @@ struct Plan::Builder {
   // In scope isolated each edited fact has a chain of its own; where nothing is edited there is nothing to isolate.
   std::vector<std::optional<std::int64_t>> places(std::size_t cell) const {
     const config::Experiment& e = plan.cells_[cell].experiment;
-    const bool edits =
-        std::find(e.experiment.stages.begin(), e.experiment.stages.end(), kEdit) != e.experiment.stages.end() &&
-        !needs[cell].edits_nothing;
-    if (e.edit.scope != "isolated" || !edits) return {std::nullopt};
+    if (e.edit.scope != "isolated" || plan.unedited_[cell]) return {std::nullopt};
     std::vector<std::optional<std::int64_t>> all;
     for (std::int64_t i = 0; i < e.facts.edited; ++i) all.emplace_back(i);
     return all;
@@ -223,7 +234,11 @@ Plan::Plan(const config::Document& document, const Environment& environment)
                   {},
                   {},
                   {}};
-  for (const auto& c : cells_) builder.needs.push_back(editor_needs(c, *environment.registry));
+  for (const auto& c : cells_) {
+    builder.needs.push_back(editor_needs(c, *environment.registry));
+    unedited_.push_back(!edits(c) || builder.needs.back().edits_nothing);
+    if (!unedited_.back() && c.experiment.facts.edited == 0) refuse_no_facts(c);
+  }
   // Roles first: fine-tuning anywhere in the experiment depends on all of them.
   for (std::size_t i = 0; i < cells_.size(); ++i) builder.roles(i);
   std::sort(roles_.begin(), roles_.end());

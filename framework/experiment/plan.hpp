@@ -64,6 +64,8 @@ class Plan {
   const std::vector<std::string>& roles() const { return roles_; }
   const config::Experiment& experiment() const { return cells_.front().experiment; }
 
+  // No stage of the cell edits, or its editor says that it edits nothing.
+  bool unedited(std::size_t cell) const { return unedited_.at(cell); }
   bool is_done(const PlanNode& node) const;
   // Of a node that is not done: what differs from the nearest result that is stored.
   std::string explain_miss(const PlanNode& node) const;
@@ -75,6 +77,7 @@ class Plan {
   struct Builder;
   const Environment* environment_;
   std::vector<config::Cell> cells_;
+  std::vector<bool> unedited_;
   std::vector<PlanNode> nodes_;
   std::map<std::string, std::size_t> index_;
   std::vector<std::string> roles_;

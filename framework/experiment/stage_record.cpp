@@ -1,5 +1,6 @@
 #include "experiment/stage_record.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -20,6 +21,15 @@ std::string baseline_name(palimpsest_baseline baseline) {
     case PALIMPSEST_BASELINE_BASE: return "base";
     case PALIMPSEST_BASELINE_EDITED: return "edited";
     case PALIMPSEST_BASELINE_BOTH: return "both";
+    default: return "none";
+  }
+}
+
+std::string gate_name(palimpsest_gate gate) {
+  switch (gate) {
+    case PALIMPSEST_GATE_EFFICACY: return "efficacy";
+    case PALIMPSEST_GATE_NEIGHBOURHOOD: return "neighbourhood";
+    case PALIMPSEST_GATE_PERPLEXITY: return "perplexity";
     default: return "none";
   }
 }
@@ -83,7 +93,8 @@ void StageRecord::add_rows(const std::string& path, const std::string& edit, con
   for (const auto& column : columns) all.push_back(column_of(column));
   results::Table& into = table(path, "one measurement of one fact at one measuring point", all);
   for (const auto& column : columns) {
-    declared_[{path, column.name}] = {aggregate_name(column.aggregate), baseline_name(column.baseline)};
+    declared_[{path, column.name}] = {aggregate_name(column.aggregate), baseline_name(column.baseline),
+                                      gate_name(column.gate)};
   }
   for (const auto& row : rows) {
     const palimpsest_fact* fact = row.fact < 0 ? nullptr : facts.at(static_cast<std::size_t>(row.fact));
@@ -98,15 +109,21 @@ void StageRecord::add_rows(const std::string& path, const std::string& edit, con
   }
 }
 
+void StageRecord::declare(results::Writer& writer, const std::string& table) const {
+  for (const auto& [place, declaration] : declared_) {
+    if (place.first != table) continue;
+    const std::string column = place.first + "/" + place.second;
+    writer.attribute(column, "aggregate", declaration.aggregate);
+    writer.attribute(column, "baseline", declaration.baseline);
+    writer.attribute(column, "gate", declaration.gate);
+  }
+}
+
 void StageRecord::save(const std::filesystem::path& folder) const {
   results::Writer writer;
   for (const auto& table : tables_) {
     writer.table(table);
-    for (const auto& [place, declaration] : declared_) {
-      if (place.first != table.name) continue;
-      writer.attribute(place.first + "/" + place.second, "aggregate", declaration.aggregate);
-      writer.attribute(place.first + "/" + place.second, "baseline", declaration.baseline);
-    }
+    declare(writer, table.name);
   }
   writer.commit(folder / kFile);
 }
@@ -121,6 +138,7 @@ StageRecord StageRecord::load(const std::filesystem::path& folder) {
       for (const auto& [name, value] : reader.attributes(path + "/" + column.name)) {
         if (name == "aggregate") declaration.aggregate = std::get<std::string>(value);
         if (name == "baseline") declaration.baseline = std::get<std::string>(value);
+        if (name == "gate") declaration.gate = std::get<std::string>(value);
       }
       if (!declaration.aggregate.empty()) made.declared_[{path, column.name}] = declaration;
     }
@@ -139,6 +157,12 @@ void StageRecord::append(const StageRecord& other) {
   declared_.insert(other.declared_.begin(), other.declared_.end());
 }
 
+void StageRecord::put_first(const std::vector<std::string>& names) {
+  std::stable_sort(tables_.begin(), tables_.end(), [&](const auto& a, const auto& b) {
+    return std::find(names.begin(), names.end(), a.name) < std::find(names.begin(), names.end(), b.name);
+  });
+}
+
 void StageRecord::write(results::Writer& writer, const std::string& cell, std::int64_t replicate) const {
   for (const auto& table : tables_) {
     results::Table whole{table.name, table.definition, {}};
@@ -147,11 +171,7 @@ void StageRecord::write(results::Writer& writer, const std::string& cell, std::i
         {"replicate", "1", "number of the replicate", std::vector<std::int64_t>(table.rows(), replicate)});
     whole.columns.insert(whole.columns.end(), table.columns.begin(), table.columns.end());
     writer.table(whole);
-    for (const auto& [place, declaration] : declared_) {
-      if (place.first != table.name) continue;
-      writer.attribute(place.first + "/" + place.second, "aggregate", declaration.aggregate);
-      writer.attribute(place.first + "/" + place.second, "baseline", declaration.baseline);
-    }
+    declare(writer, table.name);
   }
 }
 

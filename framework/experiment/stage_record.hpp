@@ -16,7 +16,7 @@
 
 namespace palimpsest::experiment {
 
-// Tables by name, with the declarations (aggregate, baseline) of columns that metrics declared.
+// Tables by name, with the declarations (aggregate, baseline, gate) of columns that metrics declared.
 class StageRecord {
  public:
   // Rows of a plugin's columns below `path`, with edit, ordinal, stage, step, fact and role before them. `facts`: what
@@ -32,6 +32,8 @@ class StageRecord {
   static StageRecord load(const std::filesystem::path& folder);
   // Adds all rows of another, in its order.
   void append(const StageRecord& other);
+  // Brings these tables to the front, in this order; names that it does not have are passed over.
+  void put_first(const std::vector<std::string>& names);
 
   const std::vector<results::Table>& tables() const { return tables_; }
   // Writes the tables, `cell` and `replicate` first, and the declarations.
@@ -39,10 +41,12 @@ class StageRecord {
 
  private:
   struct Declaration {
-    std::string aggregate, baseline;
+    std::string aggregate, baseline, gate;
     bool operator==(const Declaration&) const = default;
   };
   results::Table* find(const std::string& name);
+  // The attributes of a table's declared columns, which the writer has already.
+  void declare(results::Writer& writer, const std::string& table) const;
   std::vector<results::Table> tables_;
   std::map<std::pair<std::string, std::string>, Declaration> declared_;  // by table and column
 };

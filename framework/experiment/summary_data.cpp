@@ -30,14 +30,15 @@ std::vector<double> as_numbers(const std::vector<Bool>& truths) {
   return numbers;
 }
 
-MetricRows read_metric(const results::Reader& reader, const std::string& id) {
-  MetricRows metric{id, reader.table(results::join(kMetrics, id)), {}};
+MetricRows read_metric(const results::Reader& reader, std::string_view group, const std::string& id) {
+  MetricRows metric{id, reader.table(results::join(group, id)), {}};
   for (auto& column : metric.table.columns) {
     const std::string path = results::join(metric.table.name, column.name);
-    MetricColumn declared{column.name, column.unit, column.definition, "", "none"};
+    MetricColumn declared{column.name, column.unit, column.definition, "", "none", "none"};
     for (const auto& [name, value] : reader.attributes(path)) {
       if (name == "aggregate") declared.aggregate = text_of(value, cat(path, "'s attribute aggregate"));
       if (name == "baseline") declared.baseline = text_of(value, cat(path, "'s attribute baseline"));
+      if (name == "gate") declared.gate = text_of(value, cat(path, "'s attribute gate"));
     }
     if (declared.aggregate.empty()) continue;
     metric.columns.push_back(std::move(declared));
@@ -47,23 +48,26 @@ MetricRows read_metric(const results::Reader& reader, const std::string& id) {
   return metric;
 }
 
-void add(std::optional<Table>& to, Table&& from) {
-  if (to) {
-    to->append(from);
-  } else {
-    to = std::move(from);
-  }
-}
-
 void add(MetricRows& to, const MetricRows& from) {
   to.table.append(from.table);
   const auto differs = [](const MetricColumn& a, const MetricColumn& b) {
-    return a.name != b.name || a.aggregate != b.aggregate || a.baseline != b.baseline;
+    return a.name != b.name || a.aggregate != b.aggregate || a.baseline != b.baseline || a.gate != b.gate;
   };
   if (!std::equal(to.columns.begin(), to.columns.end(), from.columns.begin(), from.columns.end(),
                   [&](const auto& a, const auto& b) { return !differs(a, b); })) {
-    fail(ErrorCode::kInvalidArgument, "metric ", to.id,
-         " declares other aggregates or baselines than in the files before");
+    fail(ErrorCode::kInvalidArgument, to.table.name,
+         " declares other aggregates, baselines or gates than in the files before");
+  }
+}
+
+void add(std::vector<MetricRows>& to, std::vector<MetricRows>&& from) {
+  for (auto& metric : from) {
+    const auto same = std::find_if(to.begin(), to.end(), [&](const auto& m) { return m.id == metric.id; });
+    if (same == to.end()) {
+      to.push_back(std::move(metric));
+    } else {
+      add(*same, metric);
+    }
   }
 }
 
@@ -98,9 +102,9 @@ const MetricRows* Measurements::metric(std::string_view id) const {
 Measurements read_measurements(const results::Reader& reader) {
   Measurements out;
   out.cells = reader.table("/cells");
-  if (reader.has(kTaskScore)) out.task_score = reader.table(kTaskScore);
-  if (reader.has(kMetrics)) {
-    for (const auto& id : reader.children(kMetrics)) out.metrics.push_back(read_metric(reader, id));
+  for (const auto& [group, into] : {std::pair(kMetrics, &out.metrics), std::pair(kTaskScore, &out.task_scores)}) {
+    if (!reader.has(group)) continue;
+    for (const auto& id : reader.children(group)) into->push_back(read_metric(reader, group, id));
   }
   return out;
 }
@@ -117,16 +121,8 @@ Measurements read_measurements(std::span<const std::filesystem::path> files) {
     }
     try {
       all.cells.append(one.cells);
-      if (one.task_score) add(all.task_score, std::move(*one.task_score));
-      for (auto& metric : one.metrics) {
-        const auto same =
-            std::find_if(all.metrics.begin(), all.metrics.end(), [&](const auto& m) { return m.id == metric.id; });
-        if (same == all.metrics.end()) {
-          all.metrics.push_back(std::move(metric));
-        } else {
-          add(*same, metric);
-        }
-      }
+      add(all.metrics, std::move(one.metrics));
+      add(all.task_scores, std::move(one.task_scores));
     } catch (const Error& error) {
       rethrow_with_context(error, file.string());
     }
@@ -138,7 +134,7 @@ std::vector<Configuration> configurations_of(const Table& cells) {
   const auto& names = cells.values<std::string>("cell");
   const auto& replicates = cells.values<std::int64_t>("replicate");
   const auto& variants = cells.values<std::string>("variant");
-  const auto& editors = cells.values<std::string>("editor");
+  const auto& unedited = cells.values<Bool>("unedited");
   std::vector<Configuration> found;
   std::map<std::string, std::size_t> place;
   std::map<std::pair<std::string, std::int64_t>, std::size_t> seen;
@@ -155,7 +151,7 @@ std::vector<Configuration> configurations_of(const Table& cells) {
     }
     const auto [at, is_new] = place.emplace(name, found.size());
     if (is_new) {
-      Configuration configuration{name, variants[row], {}, editors[row], {}};
+      Configuration configuration{name, variants[row], {}, bool(unedited[row]), {}};
       for (const auto& column : cells.columns) {
         if (column.name.starts_with("at_")) {
           configuration.swept.push_back(cells.values<std::string>(column.name)[row]);

@@ -21,15 +21,16 @@
 
 namespace palimpsest::experiment {
 
-// How a metric declared one of its columns: the attributes `aggregate` and `baseline` of the stored column.
+// How a metric or a task declared one of its columns: the attributes of the stored column.
 struct MetricColumn {
   std::string name, unit, definition;
   std::string aggregate;  // "none", "mean", "rate"
   std::string baseline;   // "none", "base", "edited", "both"
+  std::string gate;       // "none", "efficacy", "neighbourhood", "perplexity"
 };
 
 struct MetricRows {
-  std::string id;                     // as in /metrics/<id>
+  std::string id;                     // as in /metrics/<id> or /task_score/<id>
   results::Table table;               // declared truth values as float64: 0, 1, or NaN where the file holds NaN
   std::vector<MetricColumn> columns;  // the declared ones, in their order
 
@@ -38,9 +39,9 @@ struct MetricRows {
 };
 
 struct Measurements {
-  results::Table cells;  // /cells
-  std::vector<MetricRows> metrics;
-  std::optional<results::Table> task_score;  // /task_score
+  results::Table cells;                 // /cells
+  std::vector<MetricRows> metrics;      // in the order of the files, which is that of the configuration
+  std::vector<MetricRows> task_scores;  // of /task_score, one a task
 
   // nullptr when the experiment has no such metric.
   const MetricRows* metric(std::string_view id) const;
@@ -57,8 +58,8 @@ struct Configuration {
   std::string name;                // the cell's name without ",r<replicate>"; "default" where nothing is left
   std::string variant;             // "" without variants
   std::vector<std::string> swept;  // the values of the columns at_*, in their order
-  std::string editor;
-  std::vector<std::size_t> rows;  // of /cells, one per replicate
+  bool unedited = false;           // no stage edits, or the editor edits nothing
+  std::vector<std::size_t> rows;   // of /cells, one per replicate
 };
 
 // In the order of /cells. Throws Error(kInvalidArgument) when two rows are the same cell.

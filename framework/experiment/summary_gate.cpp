@@ -12,8 +12,6 @@ namespace {
 using results::Table;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// SCIENCE section 1: the control that no editor changed, which has no edit to judge.
-constexpr std::string_view kUnedited = "none";
 
 // Means of one replicate of one series at its reference points.
 struct BeforeAfter {
@@ -38,16 +36,15 @@ double mean_at(const Series& series, const std::optional<Point>& point, std::int
   return found == replicated->end() ? kNaN : mean(found->second);
 }
 
-// All that one metric's column says, by configuration and role; empty where it is not there.
-class Reading {
+// A column that declares a role in the gate, as it stands in every cell.
+class Candidate {
  public:
-  Reading(const Measurements& measurements, const std::vector<Configuration>& configurations, std::string_view metric,
-          std::string_view column) {
-    const auto* rows = measurements.metric(metric);
-    if (rows != nullptr && rows->find(column) != nullptr) {
-      series_ = series_of(*rows, column, measurements.cells, configurations);
-    }
-  }
+  Candidate(const MetricRows& rows, const MetricColumn& column, const Measurements& measurements,
+            const std::vector<Configuration>& configurations)
+      : source(rows.id + "." + column.name),
+        series_(series_of(rows, column.name, measurements.cells, configurations)) {}
+
+  std::string source;  // plugin and column
 
   BeforeAfter of(std::size_t configuration, const std::string& role, std::int64_t replicate) const {
     const auto found = series_.find({configuration, role});
@@ -61,28 +58,34 @@ class Reading {
   std::map<SeriesKey, Series> series_;
 };
 
-// The task's own perplexity, where the task's score has such a column and was taken at both points.
-BeforeAfter task_perplexity(const Measurements& measurements, const std::string& cell, std::int64_t replicate) {
-  BeforeAfter out;
-  if (!measurements.task_score) return out;
-  const Table& table = *measurements.task_score;
-  const auto* column = table.find("perplexity");
-  if (column == nullptr || !std::holds_alternative<std::vector<double>>(column->values)) return out;
-  const auto& values = std::get<std::vector<double>>(column->values);
-  const auto& cells = table.values<std::string>("cell");
-  const auto& replicates = table.values<std::int64_t>("replicate");
-  const auto& stages = table.values<std::string>("stage");
-  double sum = 0;
-  std::int64_t n = 0;
-  for (std::size_t row = 0; row < values.size(); ++row) {
-    if (cells[row] != cell || replicates[row] != replicate || std::isnan(values[row])) continue;
-    if (stages[row] == "base" && std::isnan(out.base)) out.base = values[row];
-    if (stages[row] != "edited") continue;
-    sum += values[row];
-    ++n;
+// In the order of the configuration's metrics, the task's score last.
+std::vector<Candidate> candidates(const Measurements& measurements, const std::vector<Configuration>& configurations,
+                                  std::string_view gate) {
+  std::vector<Candidate> found;
+  for (const auto* list : {&measurements.metrics, &measurements.task_scores}) {
+    for (const auto& rows : *list) {
+      for (const auto& column : rows.columns) {
+        if (column.gate == gate) found.emplace_back(rows, column, measurements, configurations);
+      }
+    }
   }
-  if (n > 0) out.edited = sum / static_cast<double>(n);
-  return out;
+  return found;
+}
+
+// What the gate judges in one cell, and where it was read; NaN and "" where no candidate has values.
+struct Judged {
+  double value = kNaN;
+  std::string source;
+};
+
+template <typename Value>
+Judged first_measured(const std::vector<Candidate>& candidates, std::size_t configuration, const std::string& role,
+                      std::int64_t replicate, const Value& value_of) {
+  for (const auto& candidate : candidates) {
+    const double value = value_of(candidate.of(configuration, role, replicate));
+    if (!std::isnan(value)) return {value, candidate.source};
+  }
+  return {};
 }
 
 std::string text_of(double value) {
@@ -109,57 +112,40 @@ Table quality_gate(const Measurements& measurements) {
        {"replicate", "", "number of the replicate", std::vector<std::int64_t>()},
        {"editor", "", "id of the editor", Texts()},
        {"efficacy", "1", "share of the edited facts whose edit succeeded, at the first stage `edited`", Reals()},
-       {"efficacy_source", "", "metric and column that the efficacy was read from", Texts()},
-       {"neighbourhood_loss", "1", "mean neighbourhood_success of the unedited model minus that of the edited one",
+       {"efficacy_source", "", "plugin and column that the efficacy was read from", Texts()},
+       {"neighbourhood_loss", "1",
+        "share of the prompts about other subjects that are answered as they should, of the unedited model minus that "
+        "of the edited one",
         Reals()},
+       {"neighbourhood_source", "", "plugin and column that the neighbourhood loss was read from", Texts()},
        {"perplexity_rise", "1", "perplexity of the edited model divided by that of the unedited one, minus 1", Reals()},
-       {"perplexity_source", "", "where the perplexities were read from", Texts()},
+       {"perplexity_source", "", "plugin and column that the perplexities were read from", Texts()},
        {"passed", "", "no measured value is beyond its limit (0.9, 0.15, 0.05)", std::vector<results::Bool>()},
        {"reason", "", "the values beyond their limits, and what was not measured", Texts()}}};
   const auto configurations = configurations_of(measurements.cells);
   const auto& names = measurements.cells.values<std::string>("cell");
   const auto& replicates = measurements.cells.values<std::int64_t>("replicate");
-
-  struct Source {
-    std::string name;
-    Reading reading;
-  };
-  std::vector<Source> efficacies;
-  for (const auto& [metric, column] : {std::pair("edit_success", "efficacy"), std::pair("edit_success", "exact_match"),
-                                       std::pair("retention", "all_top1")}) {
-    efficacies.push_back({std::string(metric) + "." + column, {measurements, configurations, metric, column}});
-  }
-  const Reading neighbourhood(measurements, configurations, "edit_success", "neighbourhood_success");
-  const Reading perplexity(measurements, configurations, "perplexity", "perplexity");
+  const auto& editors = measurements.cells.values<std::string>("editor");
+  const auto efficacies = candidates(measurements, configurations, "efficacy");
+  const auto neighbourhoods = candidates(measurements, configurations, "neighbourhood");
+  const auto perplexities = candidates(measurements, configurations, "perplexity");
 
   for (std::size_t i = 0; i < configurations.size(); ++i) {
     const auto& configuration = configurations[i];
-    const bool unedited = configuration.editor.empty() || configuration.editor == kUnedited;
     for (const auto row : configuration.rows) {
       const auto replicate = replicates[row];
-      double efficacy = kNaN;
-      std::string efficacy_source;
-      for (const auto& source : efficacies) {
-        if (!std::isnan(efficacy)) break;
-        efficacy = source.reading.of(i, "edited", replicate).edited;
-        if (!std::isnan(efficacy)) efficacy_source = source.name;
-      }
-      const auto near = neighbourhood.of(i, "edited", replicate);
-      const double loss = near.base - near.edited;
-      auto confusion = perplexity.of(i, "", replicate);
-      std::string perplexity_source = "perplexity.perplexity";
-      if (std::isnan(confusion.base) || std::isnan(confusion.edited)) {
-        confusion = task_perplexity(measurements, names[row], replicate);
-        perplexity_source = "task_score.perplexity";
-      }
-      const double rise = confusion.edited / confusion.base - 1;
-      if (std::isnan(rise)) perplexity_source.clear();
+      const auto [efficacy, efficacy_source] =
+          first_measured(efficacies, i, "edited", replicate, [](BeforeAfter mean) { return mean.edited; });
+      const auto [loss, loss_source] = first_measured(neighbourhoods, i, "edited", replicate,
+                                                      [](BeforeAfter mean) { return mean.base - mean.edited; });
+      const auto [rise, rise_source] =
+          first_measured(perplexities, i, "", replicate, [](BeforeAfter mean) { return mean.edited / mean.base - 1; });
 
       std::string failed;
       std::string unknown;
       if (std::isnan(efficacy)) {
         add(unknown, "efficacy not measured");
-      } else if (efficacy < kLeastEfficacy && !unedited) {
+      } else if (efficacy < kLeastEfficacy && !configuration.unedited) {
         add(failed, "efficacy " + text_of(efficacy) + " is below 0.90");
       }
       if (std::isnan(loss)) {
@@ -173,10 +159,10 @@ Table quality_gate(const Measurements& measurements) {
         add(failed, "perplexity rose by " + text_of(100 * rise) + " %, more than 5 %");
       }
       std::string reason = failed;
-      if (unedited) add(reason, "unedited control: efficacy is not judged");
+      if (configuration.unedited) add(reason, "unedited control: efficacy is not judged");
       if (!unknown.empty()) add(reason, unknown);
-      table.append_row({configuration.name, names[row], replicate, configuration.editor, efficacy, efficacy_source,
-                        loss, rise, perplexity_source, failed.empty(), reason});
+      table.append_row({configuration.name, names[row], replicate, editors[row], efficacy, efficacy_source, loss,
+                        loss_source, rise, rise_source, failed.empty(), reason});
     }
   }
   return table;

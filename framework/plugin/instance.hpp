@@ -104,6 +104,7 @@ struct Column {
   std::string doc;
   palimpsest_aggregate aggregate = PALIMPSEST_AGGREGATE_NONE;
   palimpsest_baseline baseline = PALIMPSEST_BASELINE_NONE;
+  palimpsest_gate gate = PALIMPSEST_GATE_NONE;
 };
 
 struct CellValue {

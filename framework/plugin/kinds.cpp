@@ -62,6 +62,19 @@ palimpsest_status record(void* context, int64_t request, palimpsest_text name, i
 
 // --------------------------------------------------------------------------------------------------------------- rows
 
+void check_gate(const palimpsest_column& c, const std::string& label) {
+  if (c.gate < PALIMPSEST_GATE_NONE || c.gate > PALIMPSEST_GATE_PERPLEXITY) {
+    fail(ErrorCode::kInvalidArgument, label, ": column \"", c.name, "\" has gate ", c.gate,
+         "; expected NONE, EFFICACY, NEIGHBOURHOOD or PERPLEXITY");
+  }
+  if (c.gate == PALIMPSEST_GATE_NONE) return;
+  if (c.dtype == PALIMPSEST_TEXT || std::string_view(c.unit) != "1") {
+    fail(ErrorCode::kInvalidArgument, label, ": column \"", c.name, "\" is for the quality gate",
+         c.dtype == PALIMPSEST_TEXT ? " and holds texts" : cat(" and has the unit \"", c.unit, "\""),
+         "; expected numbers or truths of unit \"1\"");
+  }
+}
+
 std::vector<Column> copy_columns(const palimpsest_column* raw, size_t count, const std::string& label) {
   std::vector<Column> columns;
   std::set<std::string> names;
@@ -77,7 +90,8 @@ std::vector<Column> copy_columns(const palimpsest_column* raw, size_t count, con
     }
     if (!names.insert(c.name).second)
       fail(ErrorCode::kInvalidArgument, label, ": two columns are named \"", c.name, "\"");
-    columns.push_back({c.name, c.dtype, c.unit, c.doc, c.aggregate, c.baseline});
+    check_gate(c, label);
+    columns.push_back({c.name, c.dtype, c.unit, c.doc, c.aggregate, c.baseline, c.gate});
   }
   return columns;
 }
@@ -330,7 +344,14 @@ std::vector<Column> Task::score_columns() const {
     return table<palimpsest_finetune_task_v1>(interface(PALIMPSEST_FINETUNE_TASK_1, true))
         .score_columns(instance_, &raw, &count);
   });
-  return copy_columns(raw, count, label());
+  std::vector<Column> columns = copy_columns(raw, count, label());
+  for (const Column& column : columns) {
+    if (column.gate == PALIMPSEST_GATE_NONE || column.gate == PALIMPSEST_GATE_PERPLEXITY) continue;
+    fail(
+        ErrorCode::kInvalidArgument, label(), ": column \"", column.name,
+        "\" of its score declares a gate about edited facts; a score is about no fact and can declare PERPLEXITY only");
+  }
+  return columns;
 }
 
 std::vector<Row> Task::score(palimpsest_model& model) {

@@ -32,12 +32,11 @@ class Surprise : public sdk::Metric {
   // `host`: tokenizer, random streams, log, progress; outlives the instance.
   Surprise(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 
-  // One entry a column: name, type, unit, definition, how the host summarises it, against what it computes retention.
+  // One entry a column: name, unit, definition. mean_column: a number that the host averages; rate_column: an outcome,
+  // true or false, with its retention; plain_column: stored as it is.
   std::span<const palimpsest_column> columns() const override {
-    static constexpr palimpsest_column kColumns[] = {
-        {"surprise", PALIMPSEST_FLOAT64, "nat/token",
-         "-log p(target_new | prompt) divided by the number of its tokens, at most `cap`.", PALIMPSEST_AGGREGATE_MEAN,
-         PALIMPSEST_BASELINE_NONE}};
+    static constexpr palimpsest_column kColumns[] = {sdk::mean_column(
+        "surprise", "nat/token", "-log p(target_new | prompt) divided by the number of its tokens, at most `cap`.")};
     return kColumns;
   }
 

@@ -15,12 +15,12 @@ struct Layout {
 
 #define LAYOUT(type, expected) {#type, sizeof(type), expected}
 
-TEST(Layout, OfAbi_0_1) {
+TEST(Layout, OfAbi_0_2) {
   ASSERT_EQ(PALIMPSEST_ABI_MAJOR, 0);
-  ASSERT_EQ(PALIMPSEST_ABI_MINOR, 1) << "write down the new layout below";
+  ASSERT_EQ(PALIMPSEST_ABI_MINOR, 2) << "write down the new layout below";
   const Layout layouts[] = {
       LAYOUT(palimpsest_text, 16),
-      LAYOUT(palimpsest_column, 40),
+      LAYOUT(palimpsest_column, 48),
       LAYOUT(palimpsest_cell_value, 40),
       LAYOUT(palimpsest_host, 24),
       LAYOUT(palimpsest_parameter_value, 72),

@@ -82,6 +82,9 @@ class BadInput(unittest.TestCase):
     def test_layer_out_of_range(self):
         self.refused(lambda w: None, "layer", "3", sets=("editor.layer=7",))
 
+    def test_an_editor_without_facts_to_edit(self):
+        self.refused(lambda w: None, "facts.edited", "at least 1", "rome", sets=("facts.edited=0",))
+
     def test_toml_that_is_none(self):
         self.refused(lambda w: w.config.write_text("[experiment\nname = "), "tiny.toml:1")
 

@@ -13,7 +13,7 @@ import xarray
 from world import SMALL, SOURCE, World
 
 TABLES = ("cells", "facts", "metrics/retention", "metrics/edit_success", "metrics/first_token", "summary", "contrasts",
-          "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score", "updates/index", "timing",
+          "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score/language_modeling", "updates/index", "timing",
           "data", "edit_records")
 NAMES = {f"{variant},r{r}.h5" for variant in ("plain", "frozen", "unedited") for r in range(2)}
 
@@ -77,6 +77,22 @@ class Run(unittest.TestCase):
         self.assertLessEqual(edited["plain,r1"], intrinsic["plain,r0"])
         self.assertEqual(edited["plain,r0"], edited["unedited,r0"])
         self.assertEqual(edited["plain,r0"], edited["frozen,r0"])
+
+    def frame(self, table):
+        with xarray.open_dataset(self.file, group=table, engine="h5netcdf") as opened:
+            return opened.to_dataframe()
+
+    def test_the_quality_gate_reads_declared_columns_in_the_order_of_the_configuration(self):
+        gate = self.frame("quality_gate")
+        self.assertEqual(len(gate), len(NAMES))
+        # retention stands before edit_success in tiny.toml, and both declare an efficacy.
+        self.assertEqual(set(gate.efficacy_source), {"retention.all_top1"})
+        self.assertEqual(set(gate.neighbourhood_source), {"edit_success.neighbourhood_success"})
+
+    def test_the_unedited_control_is_what_edits_nothing(self):
+        cells = self.frame("cells")
+        self.assertEqual({c.rsplit(",", 1)[0] for c in cells.cell[cells.unedited != 0]}, {"unedited"})
+        self.assertEqual({c.rsplit(",", 1)[0] for c in cells.cell[cells.unedited == 0]}, {"plain", "frozen"})
 
     def test_provenance(self):
         with h5py.File(self.world.output / "cells" / "plain,r0.h5") as file:

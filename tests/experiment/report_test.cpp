@@ -171,7 +171,8 @@ void add_tables_of_the_engine(SampleFile& file) {
   table("/data", {"cell", "replicate", "file", "sha256", "digest", "read", "dropped", "train", "validation",
                   "hits_subject", "hits_alias", "hits_edited_target", "hits_intrinsic_target", "hits_prompt_phrase"});
   table("/timing", {"cell", "node", "label", "seconds", "peak_memory", "host"});
-  table("/task_score", {"cell", "replicate", "edit", "ordinal", "stage", "step", "fact", "role", "loss", "perplexity"});
+  table("/task_score/language_modeling",
+        {"cell", "replicate", "edit", "ordinal", "stage", "step", "fact", "role", "loss", "perplexity"});
 }
 
 TEST_F(Report, TheFormatsDocumentDescribesEveryTableAndColumn) {

@@ -62,6 +62,7 @@ class SampleFile {
     truth("swapped", cell.replicate % 2 == 1);
     whole("seed", 7 + cell.replicate);
     text("editor", cell.editor);
+    truth("unedited", cell.editor == "none");
     text("augmenter", "none");
     text("task", tuned ? "language_modeling" : "");
     text("freeze_policy", "none");
@@ -88,12 +89,12 @@ class SampleFile {
   // A metric's columns besides those that every metric's table has; all hold numbers, except for those of aggregate
   // "text".
   struct Declared {
-    std::string name, aggregate, baseline = "none";
+    std::string name, aggregate, baseline = "none", gate = "none";
   };
-  void metric(const std::string& id, const std::vector<Declared>& columns) {
+  void metric(const std::string& id, const std::vector<Declared>& columns, const std::string& group = "/metrics/") {
     using Texts = std::vector<std::string>;
     using Whole = std::vector<std::int64_t>;
-    results::Table table{"/metrics/" + id,
+    results::Table table{group + id,
                          "one measurement",
                          {{"cell", "", "name of the cell", Texts()},
                           {"replicate", "", "number of the replicate", Whole()},
@@ -112,7 +113,7 @@ class SampleFile {
   }
   // all_top1 and margin, generated and its placebo, and a text that no summary reads.
   void retention() {
-    metric("retention", {{"all_top1", "rate", "both"},
+    metric("retention", {{"all_top1", "rate", "both", "efficacy"},
                          {"margin", "mean"},
                          {"generated", "rate", "both"},
                          {"generated_placebo", "rate"},
@@ -122,7 +123,7 @@ class SampleFile {
   void row(const std::string& metric, const At& at, const std::string& fact, const std::string& role,
            const std::vector<results::Value>& values) {
     for (auto& [table, columns] : metrics_) {
-      if (table.name != "/metrics/" + metric) continue;
+      if (!table.name.ends_with("/" + metric)) continue;
       std::vector<results::Value> row{at.cell, at.replicate, at.edit, at.ordinal, at.stage, at.step, fact, role};
       row.insert(row.end(), values.begin(), values.end());
       table.append_row(row);
@@ -146,6 +147,7 @@ class SampleFile {
         const std::string path = table.name + "/" + column.name;
         writer.attribute(path, "aggregate", column.aggregate == "text" ? std::string("none") : column.aggregate);
         writer.attribute(path, "baseline", column.baseline);
+        writer.attribute(path, "gate", column.gate);
       }
     }
     for (const auto& table : others_) writer.table(table);

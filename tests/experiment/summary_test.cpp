@@ -261,15 +261,16 @@ TEST_F(Summary, FilesTogetherSayWhatOneFileSays) {
   EXPECT_THROW(read_measurements(std::vector<std::filesystem::path>{}), Error);
 }
 
+// The gate's columns have names that the program has never heard of.
 SampleFile gated(double efficacy, double neighbourhood, double perplexity) {
   SampleFile file;
   file.cell({"r0"});
-  file.metric("edit_success", {{"efficacy", "rate", "both"}, {"neighbourhood_success", "mean"}});
-  file.metric("perplexity", {{"perplexity", "mean"}});
-  file.row("edit_success", {"r0", 0, "base"}, "e1", "edited", {0.0, 1.0});
-  file.row("edit_success", {"r0", 1, "edited"}, "e1", "edited", {efficacy, neighbourhood});
-  file.row("perplexity", {"r0", 0, "base"}, "", "", {20.0});
-  file.row("perplexity", {"r0", 1, "edited"}, "", "", {perplexity});
+  file.metric("hits", {{"written", "rate", "both", "efficacy"}, {"spared", "mean", "none", "neighbourhood"}});
+  file.metric("confusion", {{"height", "mean", "none", "perplexity"}});
+  file.row("hits", {"r0", 0, "base"}, "e1", "edited", {0.0, 1.0});
+  file.row("hits", {"r0", 1, "edited"}, "e1", "edited", {efficacy, neighbourhood});
+  file.row("confusion", {"r0", 0, "base"}, "", "", {20.0});
+  file.row("confusion", {"r0", 1, "edited"}, "", "", {perplexity});
   return file;
 }
 
@@ -285,33 +286,50 @@ TEST_F(QualityGate, FailsEachLimitAndSaysWhich) {
     ASSERT_EQ(table.rows(), 1u);
     EXPECT_EQ(bool(table.values<Bool>("passed")[0]), c.reason.empty());
     EXPECT_EQ(table.values<std::string>("reason")[0], c.reason);
-    EXPECT_EQ(table.values<std::string>("efficacy_source")[0], "edit_success.efficacy");
+    EXPECT_EQ(table.values<std::string>("efficacy_source")[0], "hits.written");
+    EXPECT_EQ(table.values<std::string>("neighbourhood_source")[0], "hits.spared");
+    EXPECT_EQ(table.values<std::string>("perplexity_source")[0], "confusion.height");
     EXPECT_NEAR(table.values<double>("neighbourhood_loss")[0], 1 - c.neighbourhood, 1e-12);
     EXPECT_NEAR(table.values<double>("perplexity_rise")[0], c.perplexity / 20 - 1, 1e-12);
   }
 }
 
-TEST_F(QualityGate, FallsBackToWhatWasMeasuredAndNamesWhatWasNot) {
-  auto table = quality_gate(tuned().read(folder_));
+// Known names without a declaration are nothing to the gate.
+TEST_F(QualityGate, AsksForNoName) {
+  SampleFile file;
+  file.cell({"r0"});
+  file.metric("edit_success", {{"efficacy", "rate", "both"}, {"neighbourhood_success", "mean"}});
+  file.metric("perplexity", {{"perplexity", "mean"}});
+  for (const At& at : {At{"r0", 0, "base"}, At{"r0", 1, "edited"}}) {
+    file.row("edit_success", at, "e1", "edited", {0.0, at.ordinal == 0 ? 1.0 : 0.0});
+    file.row("perplexity", at, "", "", {at.ordinal == 0 ? 10.0 : 90.0});
+  }
+  const auto table = quality_gate(file.read(folder_));
+  EXPECT_TRUE(bool(table.values<Bool>("passed")[0]));
+  EXPECT_EQ(table.values<std::string>("reason")[0],
+            "efficacy not measured; neighbourhood loss not measured; perplexity not measured");
+}
+
+TEST_F(QualityGate, TakesTheFirstDeclaredColumnThatHasValuesAndTheTasksScoreLast) {
+  auto file = tuned();
+  file.metric("later", {{"missing", "mean", "none", "perplexity"}, {"other", "rate", "both", "efficacy"}});
+  file.row("later", {"r0", 0, "base"}, "", "", {10.0, kMissing});
+  file.row("later", {"r0", 1, "edited"}, "", "", {kMissing, kMissing});
+  file.row("later", {"r0", 1, "edited"}, "e1", "edited", {kMissing, 1.0});
+  auto table = quality_gate(file.read(folder_));
   EXPECT_DOUBLE_EQ(table.values<double>("efficacy")[0], 0.75);
   EXPECT_EQ(table.values<std::string>("efficacy_source")[0], "retention.all_top1");
   EXPECT_FALSE(bool(table.values<Bool>("passed")[0]));
   EXPECT_THAT(table.values<std::string>("reason")[0], HasSubstr("neighbourhood loss not measured"));
   EXPECT_THAT(table.values<std::string>("reason")[0], HasSubstr("perplexity not measured"));
 
-  auto scored = tuned();
-  results::Table scores{"/task_score",
-                        "the task's own score",
-                        {{"cell", "", "name of the cell", std::vector<std::string>{"r0", "r0", "r0"}},
-                         {"replicate", "", "number of the replicate", std::vector<std::int64_t>{0, 0, 0}},
-                         {"edit", "", "the isolated edit", std::vector<std::string>{"", "", ""}},
-                         {"ordinal", "", "place of the stage", std::vector<std::int64_t>{0, 1, 2}},
-                         {"stage", "", "name of the stage", std::vector<std::string>{"base", "edited", "finetuned"}},
-                         {"perplexity", "1", "of the task's text", std::vector<double>{10, 11, 5}}}};
-  scored.table(scores);
-  table = quality_gate(scored.read(folder_));
+  file.metric("reading", {{"perplexity", "mean", "none", "perplexity"}}, "/task_score/");
+  file.row("reading", {"r0", 0, "base"}, "", "", {10.0});
+  file.row("reading", {"r0", 1, "edited"}, "", "", {11.0});
+  file.row("reading", {"r0", 2, "finetuned", 10}, "", "", {5.0});
+  table = quality_gate(file.read(folder_));
   EXPECT_NEAR(table.values<double>("perplexity_rise")[0], 0.1, 1e-12);
-  EXPECT_EQ(table.values<std::string>("perplexity_source")[0], "task_score.perplexity");
+  EXPECT_EQ(table.values<std::string>("perplexity_source")[0], "reading.perplexity");
 }
 
 TEST_F(QualityGate, DoesNotJudgeTheUneditedControl) {

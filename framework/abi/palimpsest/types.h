@@ -88,6 +88,23 @@ enum {
   PALIMPSEST_BASELINE_BOTH = 3
 };
 
+/* What the quality gate reads a column as: whether a model was edited well enough for its retention to mean something
+ * (docs/results-format.md, /quality_gate). Such a column holds numbers or truths of unit "1". For each cell and each
+ * role the gate takes the first column that declares the role and has values, in the order of the configuration's
+ * metrics, the task's score last. A task's score may declare PERPLEXITY only: its row is about no fact. */
+typedef int32_t palimpsest_gate;
+enum {
+  PALIMPSEST_GATE_NONE = 0,
+  /* Rows of edited facts: 1 where the edit succeeded, 0 where it did not, or a share. Read at the first stage `edited`.
+   */
+  PALIMPSEST_GATE_EFFICACY = 1,
+  /* Rows of edited facts: share, 0 to 1, of the prompts about other subjects that are answered as the unedited model's
+   * knowledge has it. Its mean at `base` minus its mean at `edited` is the loss. */
+  PALIMPSEST_GATE_NEIGHBOURHOOD = 2,
+  /* A row about no fact: perplexity of a text, at least 1. Its value at `edited` is compared with that at `base`. */
+  PALIMPSEST_GATE_PERPLEXITY = 3
+};
+
 /* One column of what a metric or a task's score emits. All texts are constants of the library. */
 typedef struct palimpsest_column {
   const char* name;
@@ -96,6 +113,7 @@ typedef struct palimpsest_column {
   const char* doc;        /* the definition, written into the results */
   palimpsest_aggregate aggregate;
   palimpsest_baseline baseline;
+  palimpsest_gate gate;
 } palimpsest_column;
 
 /* One value of a row, in the member that its column's dtype names. A missing number is NaN (FLOAT64) or `missing` != 0.

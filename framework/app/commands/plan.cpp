@@ -15,14 +15,20 @@ namespace {
 
 void print_cells(const experiment::Plan& plan) {
   std::cout << "Cells (" << plan.cells().size() << "):\n";
-  for (const auto& cell : plan.cells()) {
+  for (std::size_t i = 0; i < plan.cells().size(); ++i) {
+    const config::Cell& cell = plan.cells()[i];
     const config::Experiment& e = cell.experiment;
-    std::cout << "  " << cell.name << ": " << e.editor.id << " edits " << e.facts.edited << " facts, beside "
-              << e.facts.intrinsic << " intrinsic ones; stages";
+    std::cout << "  " << cell.name << ": ";
+    if (plan.unedited(i)) {
+      std::cout << "nothing is edited; " << e.facts.edited << " facts to edit and " << e.facts.intrinsic
+                << " intrinsic ones are measured; stages";
+    } else {
+      std::cout << e.editor.id << " edits " << e.facts.edited << " facts, beside " << e.facts.intrinsic
+                << " intrinsic ones; stages";
+    }
     for (const auto& stage : e.experiment.stages) std::cout << ' ' << stage;
     if (!e.task.id.empty()) std::cout << "; task " << e.task.id;
-    if (e.freeze_policy.id != config::kNone && !e.freeze_policy.id.empty())
-      std::cout << "; freeze " << e.freeze_policy.id;
+    if (!e.freeze_policy.id.empty()) std::cout << "; freeze policy " << e.freeze_policy.id;
     std::cout << '\n';
   }
 }

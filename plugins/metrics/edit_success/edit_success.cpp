@@ -53,23 +53,22 @@ struct Accuracy {
   }
 };
 
-constexpr palimpsest_column mean_column(const char* name, const char* unit, const char* doc) {
-  return {name, PALIMPSEST_FLOAT64, unit, doc, PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE};
-}
-constexpr palimpsest_column rate_column(const char* name, const char* doc) {
-  return {name, PALIMPSEST_BOOL, "1", doc, PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_BOTH};
-}
+using sdk::mean_column;
+using sdk::plain_column;
+using sdk::rate_column;
 
 constexpr palimpsest_column kColumns[] = {
     rate_column(
         "efficacy",
         "ES: p(target_new) > p(target_true) after the fact's prompt, p being exp of the mean log-probability per "
-        "target token. Missing without target_true."),
+        "target token. Missing without target_true.",
+        PALIMPSEST_BASELINE_BOTH, PALIMPSEST_GATE_EFFICACY),
     mean_column("paraphrase_success", "1",
                 "PS: share of the test paraphrases after which p(target_new) > p(target_true), p as in efficacy."),
     mean_column("neighbourhood_success", "1",
                 "NS: share of the neighbourhood prompts (other subjects) after which p(that subject's own answer) > "
-                "p(target_new), p as in efficacy."),
+                "p(target_new), p as in efficacy.",
+                PALIMPSEST_GATE_NEIGHBOURHOOD),
     mean_column(
         "score", "1",
         "S: harmonic mean of efficacy, paraphrase_success and neighbourhood_success of the fact; NaN unless all "
@@ -86,19 +85,17 @@ constexpr palimpsest_column kColumns[] = {
     mean_column("neighbourhood_magnitude_sum", "1", "As neighbourhood_magnitude, with p the product over tokens."),
     mean_column("token_accuracy", "1",
                 "Share of the tokens of target_new that are greedy after the prompt, teacher-forced."),
-    rate_column("exact_match", "Every token of target_new is greedy after the prompt, teacher-forced."),
+    rate_column("exact_match", "Every token of target_new is greedy after the prompt, teacher-forced.",
+                PALIMPSEST_BASELINE_BOTH, PALIMPSEST_GATE_EFFICACY),
     mean_column("paraphrase_token_accuracy", "1", "Mean of token_accuracy over the test paraphrases."),
     mean_column("paraphrase_exact_match", "1", "Share of the test paraphrases with exact_match."),
     mean_column(
         "locality", "1",
         "Share of the neighbourhood and locality prompts after which the greedy token is the unedited model's."),
-    {"paraphrases", PALIMPSEST_INT64, "prompt", "Test paraphrases of the fact.", PALIMPSEST_AGGREGATE_NONE,
-     PALIMPSEST_BASELINE_NONE},
-    {"neighbourhood_prompts", PALIMPSEST_INT64, "prompt",
-     "Neighbourhood prompts of the fact with an answer of their own.", PALIMPSEST_AGGREGATE_NONE,
-     PALIMPSEST_BASELINE_NONE},
-    {"locality_prompts", PALIMPSEST_INT64, "prompt", "Prompts that locality is taken over.", PALIMPSEST_AGGREGATE_NONE,
-     PALIMPSEST_BASELINE_NONE},
+    plain_column("paraphrases", PALIMPSEST_INT64, "prompt", "Test paraphrases of the fact."),
+    plain_column("neighbourhood_prompts", PALIMPSEST_INT64, "prompt",
+                 "Neighbourhood prompts of the fact with an answer of their own."),
+    plain_column("locality_prompts", PALIMPSEST_INT64, "prompt", "Prompts that locality is taken over."),
 };
 
 class EditSuccess : public sdk::Metric {

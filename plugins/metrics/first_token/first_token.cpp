@@ -37,20 +37,15 @@ class FirstToken : public sdk::Metric {
 
   std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        {"rank", PALIMPSEST_INT64, "token", "Place of the token among all by probability after the prompt; 0: greedy.",
-         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
-        {"token_id", PALIMPSEST_INT64, "", "Id of the token in the model's vocabulary.", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE},
-        {"token", PALIMPSEST_TEXT, "",
-         "The token's text, its leading space included; U+FFFD for a part of a character.", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE},
-        {"probability", PALIMPSEST_FLOAT64, "1", "p(token | prompt).", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE},
-        {"is_target_new", PALIMPSEST_BOOL, "1", "The token is the first one of target_new.", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE},
-        {"is_target_true", PALIMPSEST_BOOL, "1",
-         "The token is the first one of target_true; missing where the fact has none.", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE},
+        sdk::plain_column("rank", PALIMPSEST_INT64, "token",
+                          "Place of the token among all by probability after the prompt; 0: greedy."),
+        sdk::plain_column("token_id", PALIMPSEST_INT64, "", "Id of the token in the model's vocabulary."),
+        sdk::plain_column("token", PALIMPSEST_TEXT, "",
+                          "The token's text, its leading space included; U+FFFD for a part of a character."),
+        sdk::plain_column("probability", PALIMPSEST_FLOAT64, "1", "p(token | prompt)."),
+        sdk::plain_column("is_target_new", PALIMPSEST_BOOL, "1", "The token is the first one of target_new."),
+        sdk::plain_column("is_target_true", PALIMPSEST_BOOL, "1",
+                          "The token is the first one of target_true; missing where the fact has none."),
     };
     return kColumns;
   }

@@ -1,7 +1,7 @@
 // The columns of `retention`, in the order of its rows.
 #pragma once
 
-#include "palimpsest/types.h"
+#include "palimpsest/sdk/columns.hpp"
 
 namespace palimpsest::retention {
 
@@ -26,42 +26,40 @@ inline constexpr int kOutcomes = 7;
   ") - log p(best other token), both after the prompt. The primary continuous outcome. " \
   "NaN where both targets share their first token."
 
-#define PALIMPSEST_OUTCOMES(suffix, of, rate, rate_baseline, mean)                                                     \
-  {"all_top1" suffix, PALIMPSEST_BOOL, "1", PALIMPSEST_ALL_TOP1(of), rate, rate_baseline},                             \
-      {"first_top1" suffix, PALIMPSEST_BOOL, "1", PALIMPSEST_FIRST_TOP1(of), rate, rate_baseline},                     \
-      {"generated" suffix, PALIMPSEST_BOOL, "1", PALIMPSEST_GENERATED(of), rate, rate_baseline},                       \
-      {"logp" suffix, PALIMPSEST_FLOAT64, "nat", PALIMPSEST_LOGP(of), mean, PALIMPSEST_BASELINE_NONE},                 \
-      {"logp_mean" suffix, PALIMPSEST_FLOAT64, "nat/token", PALIMPSEST_LOGP_MEAN(of), mean, PALIMPSEST_BASELINE_NONE}, \
-      {"rank" suffix,       PALIMPSEST_FLOAT64,        "token",                                                        \
-       PALIMPSEST_RANK(of), PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},                                      \
-  {                                                                                                                    \
-    "margin" suffix, PALIMPSEST_FLOAT64, "nat", PALIMPSEST_MARGIN(of), mean, PALIMPSEST_BASELINE_NONE                  \
-  }
+#define PALIMPSEST_OUTCOMES(suffix, of, baseline, gate)                              \
+  rate_column("all_top1" suffix, PALIMPSEST_ALL_TOP1(of), baseline, gate),           \
+      rate_column("first_top1" suffix, PALIMPSEST_FIRST_TOP1(of), baseline),         \
+      rate_column("generated" suffix, PALIMPSEST_GENERATED(of), baseline),           \
+      mean_column("logp" suffix, "nat", PALIMPSEST_LOGP(of)),                        \
+      mean_column("logp_mean" suffix, "nat/token", PALIMPSEST_LOGP_MEAN(of)),        \
+      plain_column("rank" suffix, PALIMPSEST_FLOAT64, "token", PALIMPSEST_RANK(of)), \
+      mean_column("margin" suffix, "nat", PALIMPSEST_MARGIN(of))
 
 // The fact's own target: what it is to be remembered for.
 #define PALIMPSEST_OWN "the fact's own target (edited facts: target_new, intrinsic facts: target_true)"
 
+using sdk::mean_column;
+using sdk::plain_column;
+using sdk::rate_column;
+
+// For an edited fact `all_top1` is whether the edit succeeded, so a study without `edit_success` has its gate too.
 inline constexpr palimpsest_column kColumns[] = {
-    PALIMPSEST_OUTCOMES("", PALIMPSEST_OWN, PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_BOTH,
-                        PALIMPSEST_AGGREGATE_MEAN),
-    {"generated_placebo", PALIMPSEST_BOOL, "1",
-     "The outcome `generated` for the placebo, a seeded random other target of the relation: what `generated` gives "
-     "for an answer that nobody taught.",
-     PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_NONE},
-    {"retention_mixed", PALIMPSEST_BOOL, "1",
-     "The retention paper's own scripts. Beware: its two probes differ. Edited facts: first_top1 of target_new. "
-     "Intrinsic facts: target_true is a plain substring of prompt plus continuation of at most 50 tokens, which is "
-     "much easier.",
-     PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_BOTH},
-    {"shared_first_token", PALIMPSEST_BOOL, "1",
-     "Both targets begin with the same token, so that first-token outcomes say nothing and are missing.",
-     PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_NONE},
-    PALIMPSEST_OUTCOMES("_new", "target_new", PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_NONE,
-                        PALIMPSEST_AGGREGATE_MEAN),
-    PALIMPSEST_OUTCOMES("_true", "target_true", PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_NONE,
-                        PALIMPSEST_AGGREGATE_MEAN),
-    {"continuation", PALIMPSEST_TEXT, "", "The greedy continuation that `generated` was read from.",
-     PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
+    PALIMPSEST_OUTCOMES("", PALIMPSEST_OWN, PALIMPSEST_BASELINE_BOTH, PALIMPSEST_GATE_EFFICACY),
+    rate_column(
+        "generated_placebo",
+        "The outcome `generated` for the placebo, a seeded random other target of the relation: what `generated` "
+        "gives for an answer that nobody taught.",
+        PALIMPSEST_BASELINE_NONE),
+    rate_column("retention_mixed",
+                "The retention paper's own scripts. Beware: its two probes differ. Edited facts: first_top1 of "
+                "target_new. Intrinsic facts: target_true is a plain substring of prompt plus continuation of at most "
+                "50 tokens, which is much easier."),
+    rate_column("shared_first_token",
+                "Both targets begin with the same token, so that first-token outcomes say nothing and are missing.",
+                PALIMPSEST_BASELINE_NONE),
+    PALIMPSEST_OUTCOMES("_new", "target_new", PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE),
+    PALIMPSEST_OUTCOMES("_true", "target_true", PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE),
+    plain_column("continuation", PALIMPSEST_TEXT, "", "The greedy continuation that `generated` was read from."),
 };
 
 #undef PALIMPSEST_OWN

@@ -76,16 +76,14 @@ class LanguageModeling : public sdk::FineTuneTask {
 
   std::span<const palimpsest_column> score_columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        {"validation_loss", PALIMPSEST_FLOAT64, "nat/token",
-         "Mean over all predicted tokens of the held-out documents of -log p(token | tokens before it in its "
-         "document).",
-         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE},
-        {"perplexity", PALIMPSEST_FLOAT64, "1", "exp(validation_loss) of the held-out documents.",
-         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE},
-        {"tokens", PALIMPSEST_INT64, "token", "Predicted tokens that the score was taken over.",
-         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
-        {"documents", PALIMPSEST_INT64, "document", "Held-out documents that the score was taken over.",
-         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
+        sdk::mean_column("validation_loss", "nat/token",
+                         "Mean over all predicted tokens of the held-out documents of -log p(token | tokens before it "
+                         "in its document)."),
+        sdk::mean_column("perplexity", "1", "exp(validation_loss) of the held-out documents.",
+                         PALIMPSEST_GATE_PERPLEXITY),
+        sdk::plain_column("tokens", PALIMPSEST_INT64, "token", "Predicted tokens that the score was taken over."),
+        sdk::plain_column("documents", PALIMPSEST_INT64, "document",
+                          "Held-out documents that the score was taken over."),
     };
     return kColumns;
   }

@@ -12,8 +12,8 @@ namespace {
 
 using namespace palimpsest;
 
-constexpr palimpsest_column kNumber[] = {{"number", PALIMPSEST_FLOAT64, "1", "A number that means nothing.",
-                                          PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE}};
+constexpr palimpsest_column kNumber[] = {
+    sdk::plain_column("number", PALIMPSEST_FLOAT64, "1", "A number that means nothing.")};
 
 // A metric of one number a fact.
 class OneNumber : public sdk::Metric {
@@ -98,8 +98,30 @@ class BadColumns : public OneNumber {
                                    "Declares a rate that is no outcome and says nothing of it."};
   BadColumns(sdk::Host, const Parameters&) {}
   std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {{"number", PALIMPSEST_FLOAT64, "1", "x", PALIMPSEST_AGGREGATE_RATE,
+                                                      PALIMPSEST_BASELINE_EDITED, PALIMPSEST_GATE_NONE}};
+    return kColumns;
+  }
+};
+
+class GateOfNats : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"gate_of_nats", "1.0.0", "Offers the quality gate an efficacy in nat."};
+  GateOfNats(sdk::Host, const Parameters&) {}
+  std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        {"number", PALIMPSEST_FLOAT64, "1", "x", PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_EDITED}};
+        sdk::mean_column("number", "nat", "A number that means nothing.", PALIMPSEST_GATE_EFFICACY)};
+    return kColumns;
+  }
+};
+
+class UnknownGate : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"unknown_gate", "1.0.0", "Declares a role that the quality gate does not have."};
+  UnknownGate(sdk::Host, const Parameters&) {}
+  std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        sdk::mean_column("number", "1", "A number that means nothing.", palimpsest_gate{4})};
     return kColumns;
   }
 };
@@ -194,6 +216,17 @@ class IdsOutside : public sdk::FineTuneTask {
   void score(sdk::Model, const sdk::Rows& rows) override { rows.row(-1, {0.0}); }
 };
 
+class ScoresFacts : public IdsOutside {
+ public:
+  static constexpr sdk::Info kInfo{"scores_facts", "1.0.0", "Declares the efficacy of edits in a score about no fact."};
+  using IdsOutside::IdsOutside;
+  std::span<const palimpsest_column> score_columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        sdk::mean_column("number", "1", "A number that means nothing.", PALIMPSEST_GATE_EFFICACY)};
+    return kColumns;
+  }
+};
+
 class UndeclaredLayer : public sdk::Editor {
  public:
   using Parameters = sdk::NoParameters;
@@ -222,4 +255,5 @@ PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk:
                    &palimpsest::sdk::kDescriptor<CannotBeMade>, &palimpsest::sdk::kDescriptor<NoTemplate>,
                    &palimpsest::sdk::kDescriptor<Throws>, &kUndescribed, &palimpsest::sdk::kDescriptor<FreezesAll>,
                    &palimpsest::sdk::kDescriptor<SilentlyNothing>, &palimpsest::sdk::kDescriptor<IdsOutside>,
-                   &palimpsest::sdk::kDescriptor<UndeclaredLayer>)
+                   &palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<GateOfNats>,
+                   &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<ScoresFacts>)

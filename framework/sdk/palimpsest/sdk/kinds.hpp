@@ -18,6 +18,7 @@
 #include "palimpsest/kinds/finetune_task.h"
 #include "palimpsest/kinds/freeze_policy.h"
 #include "palimpsest/kinds/metric.h"
+#include "palimpsest/sdk/columns.hpp"
 #include "palimpsest/sdk/facts.hpp"
 #include "palimpsest/sdk/host.hpp"
 #include "palimpsest/sdk/model.hpp"
