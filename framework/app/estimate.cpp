@@ -20,6 +20,7 @@ constexpr double kPromptTokens = 10;               // of a fact's prompt, on ave
 constexpr double kFurtherTokens = 1;               // of a target after its first, on average
 constexpr double kEditPasses = 20;                 // evaluations of a locating editor's objective, forward and backward
 constexpr double kEditRows = 22, kEditTokens = 2;  // contexts, and tokens of each from the subject on
+constexpr double kScoredTokens = 4000;             // that a task's score reads
 constexpr double kTokensPerMeasuredFact = 100;     // a short continuation and the probes, over metrics and points
 
 // Processor time of this thread: what other programs take from the machine does not count.
@@ -72,10 +73,8 @@ double knowledge_tokens(const config::FactsSection& facts, const data::FactFile&
 
 class Estimator {
  public:
-  Estimator(const experiment::Plan& plan, const Checked& checked, plugin::Registry& registry)
+  Estimator(const experiment::Plan& plan, const Checked& checked)
       : plan_(plan), checked_(checked) {
-    for (const auto& cell : plan.cells())
-      edits_nothing_.push_back(experiment::editor_needs(cell, registry).edits_nothing);
     made_.gemm_rate = measure_gemm_rate(static_cast<int>(plan.experiment().run.threads));
     forward_ = 2.0 * static_cast<double>(checked.parameters);
   }
@@ -116,6 +115,7 @@ class Estimator {
       case NodeKind::kRoles: return kStartSeconds + small(static_cast<double>(e.facts.limit) * kPromptTokens);
       case NodeKind::kStage: return kStartSeconds + stage(e, node);
       case NodeKind::kMeasure: return kStartSeconds + measure;
+      case NodeKind::kScore: return kStartSeconds + large(kScoredTokens);
       case NodeKind::kPart: return kStartSeconds + training(e) + measure * points(e.training);
       case NodeKind::kCell: return kStartSeconds;
     }
@@ -125,7 +125,7 @@ class Estimator {
   double stage(const config::Experiment& e, const experiment::PlanNode& node) const {
     const std::string& kind = e.experiment.stages.at(node.place.stages - 1);
     if (kind == "finetune") return training(e);
-    if (kind != "edit" || edits_nothing_[node.cell]) return 0;
+    if (kind != "edit" || plan_.unedited(node.cell)) return 0;
     const double facts = node.place.fact ? 1 : static_cast<double>(e.facts.edited);
     return facts * small(kEditPasses * kEditRows * kEditTokens, 2);
   }
@@ -168,15 +168,14 @@ class Estimator {
 
   const experiment::Plan& plan_;
   const Checked& checked_;
-  std::vector<bool> edits_nothing_;  // by cell
-  double forward_ = 0;               // operations of a forward pass, per token
+  double forward_ = 0;  // operations of a forward pass, per token
   Estimate made_;
 };
 
 }  // namespace
 
-Estimate estimate(const experiment::Plan& plan, const Checked& checked, plugin::Registry& registry) {
-  return Estimator(plan, checked, registry).run();
+Estimate estimate(const experiment::Plan& plan, const Checked& checked) {
+  return Estimator(plan, checked).run();
 }
 
 }  // namespace palimpsest::app

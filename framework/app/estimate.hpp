@@ -21,6 +21,6 @@ struct Estimate {
 };
 
 // Takes about half a second, for the measurement.
-Estimate estimate(const experiment::Plan& plan, const Checked& checked, plugin::Registry& registry);
+Estimate estimate(const experiment::Plan& plan, const Checked& checked);
 
 }  // namespace palimpsest::app

@@ -229,7 +229,7 @@ void write_cell_file(Workshop& workshop) {
   StageRecord record;
   for (const auto& id : workshop.node().below) {
     const PlanNode& node = plan.find(id);
-    if (node.kind != NodeKind::kStage && node.kind != NodeKind::kMeasure && node.kind != NodeKind::kPart) continue;
+    if (node.kind == NodeKind::kKnowledge || node.kind == NodeKind::kRoles) continue;
     const auto folder = workshop.stored(node);
     record.append(StageRecord::load(folder));
     const bool first_edit = node.kind == NodeKind::kStage && node.place.stages == 1;

@@ -85,7 +85,7 @@ std::vector<training::Decision> decisions_of(Workshop& workshop, const State& st
   return decisions;
 }
 
-void score(Workshop& workshop, plugin::Task& task, const State& state, const std::string& edit,
+void record_score(Workshop& workshop, plugin::Task& task, const State& state, const std::string& edit,
            const plugin::MeasuringPoint& point, StageRecord& record) {
   palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
   const c10::NoGradGuard no_grad;
@@ -162,7 +162,6 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
   training::TrainingData data{
       examples_of(*task, PALIMPSEST_TRAIN, workshop.model(), e.training, workshop.cell().seed),
       examples_of(*task, PALIMPSEST_VALIDATION, workshop.model(), e.training, workshop.cell().seed)};
-  score(workshop, *task, state, edit, {ordinal - 1, place.stages == 1 ? "base" : "edited", 0}, record);
 
   const bool measured_before = place.stages == 1 || e.experiment.stages[place.stages - 2] != "finetune";
   const training::TrainingOptions options = options_of(e.training, measured_before);
@@ -184,9 +183,16 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
   state.finetuned = true;
   const plugin::MeasuringPoint end{ordinal, "finetuned", result.dose.steps};
   measure(workshop, state, end, edit, facts, record);
-  score(workshop, *task, state, edit, end, record);
+  record_score(workshop, *task, state, edit, end, record);
   record_dose(result, edit, ordinal, record);
-  workshop.record_data(record);
+}
+
+void score(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,
+           StageRecord& record) {
+  const auto task = workshop.make<plugin::Task>("task", workshop.experiment().task);
+  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
+  task->prepare(model);
+  record_score(workshop, *task, state, edit, point, record);
 }
 
 }  // namespace palimpsest::experiment

@@ -17,4 +17,8 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
 void measure(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,
              const std::vector<const palimpsest_fact*>& facts, StageRecord& record);
 
+// The task's own score of the model of `state`.
+void score(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,
+           StageRecord& record);
+
 }  // namespace palimpsest::experiment

@@ -176,13 +176,9 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
     add_plugin(key, "augmenter", e.augmenter);
     for (const std::int64_t layer : moments) key.add(cat("second moment of layer ", layer), second_moment(e, layer));
   } else if (kind == "finetune") {
-    key.add("seed", std::to_string(cell.seed))
-        .add("training", section(e, "training"))
-        .add("tuning", section(e, "tuning"));
-    key.add("filter", section(e, "filter"));
-    add_plugin(key, "task", e.task);
+    key.add("training", section(e, "training")).add("tuning", section(e, "tuning"));
+    add_task(key, cell, roles);
     add_plugin(key, "freeze_policy", e.freeze_policy);
-    for (std::size_t i = 0; i < roles.size(); ++i) key.add(cat("facts of the experiment ", i), roles[i]);
   }
   return key.build();
 }
@@ -193,6 +189,23 @@ Key KeyMaker::measure(const config::Cell& cell, const Key& stage, const Key& rol
   for (std::size_t i = 0; i < cell.experiment.metrics.size(); ++i) {
     add_plugin(key, "metric", cell.experiment.metrics[i], cat("metric ", i));
   }
+  return key.build();
+}
+
+void KeyMaker::add_task(KeyBuilder& key, const config::Cell& cell, const std::vector<Key>& roles) {
+  const config::Experiment& e = cell.experiment;
+  // The cell's seed orders its data; the experiment's draws the held-out sample of all cells.
+  key.add("seed", std::to_string(cell.seed))
+      .add("experiment.seed", e.experiment.seed)
+      .add("filter", section(e, "filter"));
+  add_plugin(key, "task", e.task);
+  for (std::size_t i = 0; i < roles.size(); ++i) key.add(cat("facts of the experiment ", i), roles[i]);
+}
+
+Key KeyMaker::score(const config::Cell& cell, const Key& stage, const std::vector<Key>& roles) {
+  KeyBuilder key = start("score", cell.experiment);
+  key.add("stage", stage);
+  add_task(key, cell, roles);
   return key.build();
 }
 

@@ -43,6 +43,8 @@ class KeyMaker {
             const std::vector<Key>& roles);
   // Measurements of that model by all metrics of the cell, for these roles.
   Key measure(const config::Cell& cell, const Key& stage, const Key& roles);
+  // The task's score of that model; `roles` as for a stage.
+  Key score(const config::Cell& cell, const Key& stage, const std::vector<Key>& roles);
   // Last stage and its measurements.
   Key part(const config::Cell& cell, const Key& stage, const Key& roles);
   Key cell(const config::Cell& cell, const std::vector<Key>& below);
@@ -52,6 +54,8 @@ class KeyMaker {
   std::string model_digest(const std::filesystem::path& folder);
 
  private:
+  // What the task's data follows from.
+  void add_task(KeyBuilder& key, const config::Cell& cell, const std::vector<Key>& roles);
   KeyBuilder start(const char* what, const config::Experiment& experiment);
   // `name`: what its ingredients are called; empty: as the table.
   void add_plugin(KeyBuilder& key, const char* table, const config::PluginChoice& choice, std::string name = {});

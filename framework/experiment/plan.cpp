@@ -48,6 +48,7 @@ std::string_view name_of(NodeKind kind) {
     case NodeKind::kRoles: return "roles";
     case NodeKind::kStage: return "stage";
     case NodeKind::kMeasure: return "measure";
+    case NodeKind::kScore: return "score";
     case NodeKind::kPart: return "part";
     case NodeKind::kCell: return "cell";
   }
@@ -196,6 +197,20 @@ struct Plan::Builder {
                place);
   }
 
+  // A node of its own, so that cells of several tasks share the measurements of one edit, and those of several metrics
+  // the score. The task's data is filtered by every fact of the experiment.
+  std::string score(std::size_t cell, const ChainPlace& place) {
+    const std::string below = stage(cell, place);
+    const Key key =
+        keys.score(plan.cells_[cell],
+                   below.empty() ? keys.stage(plan.cells_[cell], place, {}, {}) : key_of(below), roles_keys);
+    std::vector<std::string> ids = {knowledge(cell)};
+    if (!below.empty()) ids.push_back(below);
+    ids.insert(ids.end(), plan.roles_.begin(), plan.roles_.end());
+    return add(NodeKind::kScore, key, cell,
+               label(cell, place, place.stages == 0 ? "score the base model" : "score the edit"), std::move(ids), place);
+  }
+
   // The last fine-tuning of a chain.
   std::string part(std::size_t cell, const std::optional<std::int64_t>& fact) {
     const auto& c = plan.cells_[cell];
@@ -211,11 +226,16 @@ struct Plan::Builder {
   void cell(std::size_t index) {
     const auto& c = plan.cells_[index];
     const auto& stages = c.experiment.experiment.stages;
-    std::vector<std::string> below = {knowledge(index), roles(index), measure(index, {})};
+    std::vector<std::string> below = {knowledge(index), roles(index)};
+    const auto measured = [&](const ChainPlace& place) {
+      below.push_back(measure(index, place));
+      if (!c.experiment.task.id.empty()) below.push_back(score(index, place));
+    };
+    measured({});
     for (const auto& fact : places(index)) {
       for (std::size_t s = 1; s <= prefix_stages(c); ++s) {
         below.push_back(stage(index, {s, fact}));
-        if (stages[s - 1] != kFinetune) below.push_back(measure(index, {s, fact}));
+        if (stages[s - 1] != kFinetune) measured({s, fact});
       }
       if (prefix_stages(c) < stages.size()) below.push_back(part(index, fact));
     }

@@ -36,6 +36,7 @@ enum class NodeKind {
   kRoles,          // which facts are edited and which intrinsic
   kStage,          // the model after a stage that is not the last fine-tuning
   kMeasure,        // metrics on the base model, or after a stage that edits
+  kScore,          // the task's score of the same models
   kPart,           // the last fine-tuning of a cell with its measurements; in scope isolated one for each edited fact
   kCell,           // the cell's file, from all of these
 };

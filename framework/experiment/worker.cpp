@@ -158,12 +158,24 @@ void stage(Workshop& workshop, const std::filesystem::path& folder) {
   record.save(folder);
 }
 
+plugin::MeasuringPoint point_of(const ChainPlace& place) {
+  return {static_cast<std::int64_t>(place.stages), place.stages == 0 ? "base" : "edited", 0};
+}
+
 void measure_stage(Workshop& workshop, const std::filesystem::path& folder) {
   const ChainPlace& place = workshop.node().place;
   const Cast cast(workshop.facts(), workshop.roles());
   StageRecord record;
-  const plugin::MeasuringPoint point{static_cast<std::int64_t>(place.stages), place.stages == 0 ? "base" : "edited", 0};
-  measure(workshop, workshop.entering(), point, edit_id(workshop, place), cast.view(place.fact), record);
+  measure(workshop, workshop.entering(), point_of(place), edit_id(workshop, place), cast.view(place.fact), record);
+  record.save(folder);
+}
+
+void score_stage(Workshop& workshop, const std::filesystem::path& folder) {
+  const ChainPlace& place = workshop.node().place;
+  StageRecord record;
+  score(workshop, workshop.entering(), point_of(place), edit_id(workshop, place), record);
+  // All models of a cell see the same data: it is told once.
+  if (place.stages == 0) workshop.record_data(record);
   record.save(folder);
 }
 
@@ -189,6 +201,7 @@ void run_node(const Plan& plan, const PlanNode& node, const Environment& environ
       case NodeKind::kRoles: roles(workshop, folder); break;
       case NodeKind::kStage: stage(workshop, folder); break;
       case NodeKind::kMeasure: measure_stage(workshop, folder); break;
+      case NodeKind::kScore: score_stage(workshop, folder); break;
       default: part(workshop, folder); break;
     }
   });

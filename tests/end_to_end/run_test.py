@@ -88,6 +88,19 @@ class Run(unittest.TestCase):
         # retention stands before edit_success in tiny.toml, and both declare an efficacy.
         self.assertEqual(set(gate.efficacy_source), {"retention.all_top1"})
         self.assertEqual(set(gate.neighbourhood_source), {"edit_success.neighbourhood_success"})
+        self.assertEqual(set(gate.perplexity_source), {"language_modeling.perplexity"})
+        score = self.frame("task_score/language_modeling").set_index(["cell", "stage"]).perplexity
+        for row in gate.itertuples():
+            rise = score[row.cell, "edited"] / score[row.cell, "base"] - 1
+            self.assertAlmostEqual(row.perplexity_rise, rise, places=12)
+            self.assertEqual(rise == 0, row.cell.startswith("unedited"), row.cell)
+
+    def test_a_task_is_scored_before_and_after_the_edit_and_at_the_end(self):
+        score = self.frame("task_score/language_modeling")
+        for cell, rows in score.groupby("cell"):
+            self.assertEqual(list(zip(rows.ordinal, rows.stage, rows.step)),
+                             [(0, "base", 0), (1, "edited", 0), (2, "finetuned", 4)], cell)
+        self.assertEqual(list(self.frame("data").groupby("cell").size()), [1] * len(NAMES))
 
     def test_the_unedited_control_is_what_edits_nothing(self):
         cells = self.frame("cells")

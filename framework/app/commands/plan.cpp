@@ -78,7 +78,7 @@ int plan_command(const Arguments& arguments) {
   if (const int status = report_problems(checked, file); status != 0) return status;
 
   const experiment::Plan& plan = *checked.plan;
-  const Estimate times = estimate(plan, checked, *setup.environment().registry);
+  const Estimate times = estimate(plan, checked);
   print_cells(plan);
   std::vector<bool> done;
   for (const auto& node : plan.graph().nodes()) done.push_back(plan.is_done(plan.find(node.id)));
