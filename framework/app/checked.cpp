@@ -10,8 +10,8 @@
 
 #include "base/error.hpp"
 #include "model/checkpoint.hpp"
-#include "model/safetensors.hpp"
 #include "model/tokenizer.hpp"
+#include "model/weight_files.hpp"
 
 namespace palimpsest::app {
 namespace fs = std::filesystem;

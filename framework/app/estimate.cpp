@@ -73,8 +73,7 @@ double knowledge_tokens(const config::FactsSection& facts, const data::FactFile&
 
 class Estimator {
  public:
-  Estimator(const experiment::Plan& plan, const Checked& checked)
-      : plan_(plan), checked_(checked) {
+  Estimator(const experiment::Plan& plan, const Checked& checked) : plan_(plan), checked_(checked) {
     made_.gemm_rate = measure_gemm_rate(static_cast<int>(plan.experiment().run.threads));
     forward_ = 2.0 * static_cast<double>(checked.parameters);
   }
@@ -174,8 +173,6 @@ class Estimator {
 
 }  // namespace
 
-Estimate estimate(const experiment::Plan& plan, const Checked& checked) {
-  return Estimator(plan, checked).run();
-}
+Estimate estimate(const experiment::Plan& plan, const Checked& checked) { return Estimator(plan, checked).run(); }
 
 }  // namespace palimpsest::app

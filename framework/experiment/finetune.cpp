@@ -86,7 +86,7 @@ std::vector<training::Decision> decisions_of(Workshop& workshop, const State& st
 }
 
 void record_score(Workshop& workshop, plugin::Task& task, const State& state, const std::string& edit,
-           const plugin::MeasuringPoint& point, StageRecord& record) {
+                  const plugin::MeasuringPoint& point, StageRecord& record) {
   palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
   const c10::NoGradGuard no_grad;
   record.add_rows("/task_score/" + workshop.experiment().task.id, edit, point, task.score_columns(), task.score(model),

@@ -201,14 +201,14 @@ struct Plan::Builder {
   // the score. The task's data is filtered by every fact of the experiment.
   std::string score(std::size_t cell, const ChainPlace& place) {
     const std::string below = stage(cell, place);
-    const Key key =
-        keys.score(plan.cells_[cell],
-                   below.empty() ? keys.stage(plan.cells_[cell], place, {}, {}) : key_of(below), roles_keys);
+    const Key key = keys.score(
+        plan.cells_[cell], below.empty() ? keys.stage(plan.cells_[cell], place, {}, {}) : key_of(below), roles_keys);
     std::vector<std::string> ids = {knowledge(cell)};
     if (!below.empty()) ids.push_back(below);
     ids.insert(ids.end(), plan.roles_.begin(), plan.roles_.end());
     return add(NodeKind::kScore, key, cell,
-               label(cell, place, place.stages == 0 ? "score the base model" : "score the edit"), std::move(ids), place);
+               label(cell, place, place.stages == 0 ? "score the base model" : "score the edit"), std::move(ids),
+               place);
   }
 
   // The last fine-tuning of a chain.

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "model/safetensors.hpp"
+#include "model/safetensors_writer.hpp"
 
 namespace palimpsest::experiment {
 namespace {

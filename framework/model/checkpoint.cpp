@@ -13,7 +13,9 @@
 #include "base/hash.hpp"
 #include "model/architectures/registry.hpp"
 #include "model/safetensors.hpp"
+#include "model/safetensors_writer.hpp"
 #include "model/tokenizer.hpp"
+#include "model/weight_files.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -53,8 +55,6 @@ DType stored_dtype_of(const at::Tensor& tensor, std::string_view name) {
            "; models are saved in float32, float16 or bfloat16");
   }
 }
-
-std::string shape_text(const std::vector<std::int64_t>& shape) { return cat(at::IntArrayRef(shape)); }
 
 // The stored tensor, in place if its bytes allow it. `keeper` keeps the mapping alive as long as the tensor.
 at::Tensor read_tensor(const TensorView& view, bool transposed, const OpenOptions& options,

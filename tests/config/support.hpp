@@ -4,51 +4,25 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
 #include "config/sweep.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::config::testing {
 
-// A folder that lives as long as the test; messages show its files by the names given here, once `shown` has cut the
-// folder.
-class Folder {
+// Messages show its files by the names given here, once `shown` has cut the folder.
+class Folder : public TemporaryFolder {
  public:
-  Folder() {
-    static int counter = 0;
-    path_ = std::filesystem::temp_directory_path() / cat("palimpsest_config_", ::getpid(), "_", counter++);
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::filesystem::path write(const std::string& name, const std::string& text) const {
-    const auto file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << text;
-    return file;
-  }
-  const std::filesystem::path& path() const { return path_; }
-
   std::string shown(std::string text) const {
-    const std::string prefix = path_.string() + "/";
+    const std::string prefix = path().string() + "/";
     for (std::size_t at; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());
     return text;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 // The message that `call` fails with, "" if it does not fail.

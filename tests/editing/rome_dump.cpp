@@ -13,6 +13,7 @@
 #include "base/files.hpp"
 #include "model/checkpoint.hpp"
 #include "model/safetensors.hpp"
+#include "model/safetensors_writer.hpp"
 #include "model/tokenizer.hpp"
 #include "plugin/instance.hpp"
 

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "model/golden_model.hpp"
+#include "model/safetensors_writer.hpp"
 
 namespace palimpsest::model {
 namespace {

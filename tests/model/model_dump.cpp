@@ -18,6 +18,7 @@
 #include "model/decoder.hpp"
 #include "model/generation.hpp"
 #include "model/safetensors.hpp"
+#include "model/safetensors_writer.hpp"
 
 namespace palimpsest::model {
 namespace {

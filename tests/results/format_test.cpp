@@ -5,9 +5,11 @@
 #include <chrono>
 #include <thread>
 
+#include "base/files.hpp"
 #include "results/handles.hpp"
-#include "results/support.hpp"
+#include "results/sample_table.hpp"
 #include "results/writer.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::results {
 namespace {

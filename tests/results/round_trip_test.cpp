@@ -6,11 +6,14 @@
 #include <csignal>
 #include <fstream>
 
+#include "base/files.hpp"
 #include "results/handles.hpp"
 #include "results/provenance.hpp"
 #include "results/reader.hpp"
-#include "results/support.hpp"
+#include "results/sample_table.hpp"
 #include "results/writer.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::results {
 namespace {

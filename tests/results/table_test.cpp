@@ -5,7 +5,8 @@
 
 #include <functional>
 
-#include "results/support.hpp"
+#include "results/sample_table.hpp"
+#include "support/error_of.hpp"
 
 namespace palimpsest::results {
 namespace {

@@ -1,8 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/safetensors.hpp"
-#include "safetensors/support.hpp"
+#include <cstring>
+
+#include "base/files.hpp"
+#include "model/safetensors_writer.hpp"
+#include "model/weight_files.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -7,7 +7,11 @@
 
 #include <csignal>
 
-#include "safetensors/support.hpp"
+#include "base/files.hpp"
+#include "model/safetensors_writer.hpp"
+#include "safetensors/raw_file.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -8,26 +8,13 @@
 #include <string>
 
 #include "model/tokenizer.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::model {
 
 // tests/tokenizer/data
 std::filesystem::path data_folder();
 nlohmann::json base_document();
-
-// A folder of its own below the system's temporary one, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& text) const;
-
- private:
-  std::filesystem::path path_;
-};
 
 // Opens `document` as a tokenizer.json.
 std::shared_ptr<const Tokenizer> open_document(const nlohmann::json& document);

@@ -1,0 +1,96 @@
+#include "model/weight_files.hpp"
+
+#include <map>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "model/safetensors_format.hpp"
+#include "model/strict_json.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kSingleFile = "model.safetensors";
+constexpr std::string_view kIndexFile = "model.safetensors.index.json";
+
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+}
+
+}  // namespace
+
+void Checkpoint::add(const TensorView& tensor) {
+  tensors_.push_back(&tensor);
+  index_.emplace(tensor.name, &tensor);
+}
+
+std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
+  std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
+  checkpoint->folder_ = folder;
+  if (!std::filesystem::is_directory(folder)) {
+    const bool exists = std::filesystem::exists(folder);
+    fail(exists ? ErrorCode::kInvalidArgument : ErrorCode::kNotFound, "the model folder ", folder.string(),
+         exists ? " is not a folder" : " does not exist");
+  }
+  const auto single = folder / kSingleFile;
+  const auto index_path = folder / kIndexFile;
+  if (std::filesystem::exists(single)) {
+    checkpoint->files_.push_back(SafetensorsFile::open(single));
+    for (const TensorView& tensor : checkpoint->files_.front()->tensors()) checkpoint->add(tensor);
+    return checkpoint;
+  }
+  if (!std::filesystem::exists(index_path)) {
+    fail(ErrorCode::kNotFound, "the folder ", folder.string(), " holds neither ", kSingleFile, " nor ", kIndexFile,
+         "; expected a model in Hugging Face's layout");
+  }
+
+  const Json document = parse_strict(read_file(index_path, kMaxHeader), index_path.string());
+  const Json& weight_map = member(document, "weight_map", index_path.string());
+  if (!weight_map.is_object()) {
+    fail(ErrorCode::kCorrupt, index_path.string(), ": \"weight_map\" must be an object (tensor -> file); found ",
+         shown(weight_map));
+  }
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
+  for (const auto& [tensor, file] : weight_map.items()) {
+    if (!file.is_string() || !is_plain_name(file.get_ref<const std::string&>())) {
+      fail(ErrorCode::kCorrupt, index_path.string(), " maps tensor ", in_quotes(tensor), " to ", shown(file),
+           "; expected the plain name of a file in the same folder");
+    }
+    files.emplace(file.get<std::string>(), nullptr);
+  }
+  std::unordered_map<std::string_view, const SafetensorsFile*> holder;
+  for (auto& [file_name, file] : files) {
+    file = SafetensorsFile::open(folder / file_name);
+    for (const TensorView& tensor : file->tensors()) {
+      const auto [first, is_new] = holder.emplace(tensor.name, file.get());
+      if (!is_new) {
+        fail(ErrorCode::kCorrupt, "tensor ", in_quotes(tensor.name), " is in ", first->second->path().string(),
+             " and in ", file->path().string(), "; a tensor of a checkpoint stands in one file");
+      }
+    }
+  }
+  for (const auto& [tensor, file_name] : weight_map.items()) {
+    const auto& file = files.at(file_name.get_ref<const std::string&>());
+    if (file->find(tensor) == nullptr) {
+      fail(ErrorCode::kCorrupt, index_path.string(), " maps tensor ", in_quotes(tensor), " to ", file->path().string(),
+           ", which does not hold it");
+    }
+  }
+  for (const auto& [file_name, file] : files) {
+    checkpoint->files_.push_back(file);
+    for (const TensorView& tensor : file->tensors()) {
+      if (weight_map.contains(tensor.name)) checkpoint->add(tensor);
+    }
+  }
+  return checkpoint;
+}
+
+const TensorView* Checkpoint::find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : found->second;
+}
+
+}  // namespace palimpsest::model
