@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <optional>
 #include <span>
 
 #include "base/error.hpp"
@@ -227,20 +229,20 @@ void write_cell_file(Workshop& workshop) {
   results::Writer writer;
   UpdateWriter updates(cell, writer);
   StageRecord record;
+  // By isolated fact. A model's updates add up from one edit to the next, so the last one has them all.
+  std::map<std::optional<std::int64_t>, const PlanNode*> last_edits;
   for (const auto& id : workshop.node().below) {
     const PlanNode& node = plan.find(id);
     if (node.kind == NodeKind::kKnowledge || node.kind == NodeKind::kRoles) continue;
-    const auto folder = workshop.stored(node);
-    record.append(StageRecord::load(folder));
-    const bool first_edit = node.kind == NodeKind::kStage && node.place.stages == 1;
-    if (first_edit) {
-      const std::string edit =
-          node.place.fact
-              ? workshop.facts()[static_cast<std::size_t>(roles.edited.at(static_cast<std::size_t>(*node.place.fact)))]
-                    .id
-              : "";
-      updates.add(edit, load_state(folder, workshop.model()).updates);
-    }
+    record.append(StageRecord::load(workshop.stored(node)));
+    const bool edits =
+        node.kind == NodeKind::kStage && cell.experiment.experiment.stages[node.place.stages - 1] == "edit";
+    if (edits) last_edits[node.place.fact] = &node;
+  }
+  for (const auto& [place, node] : last_edits) {
+    const auto fact = place ? roles.edited.at(static_cast<std::size_t>(*place)) : -1;
+    const std::string edit = place ? workshop.facts()[static_cast<std::size_t>(fact)].id : "";
+    updates.add(edit, load_state(workshop.stored(*node), workshop.model()).updates);
   }
   // The quality gate goes by the configuration's order, whenever each metric first ran.
   std::vector<std::string> metrics;

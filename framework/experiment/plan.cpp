@@ -34,6 +34,15 @@ bool edits(const config::Cell& cell) {
        cell.experiment.editor.id, " needs facts to edit");
 }
 
+// In scope batch the editor gets all facts at once.
+void check_batch(const config::Cell& cell, std::int64_t largest) {
+  const config::Experiment& e = cell.experiment;
+  if (e.edit.scope != "batch" || largest == 0 || e.facts.edited <= largest) return;
+  fail(ErrorCode::kInvalidArgument, e.editor.position.text(), ": the editor ", e.editor.id, " takes at most ", largest,
+       largest == 1 ? " fact" : " facts", " at once; edit.scope = \"batch\" gives it ", e.facts.edited,
+       ": use \"sequential\" or \"isolated\"");
+}
+
 // Cells of one group share their facts: same model, facts and lot.
 std::string group_of(const config::Cell& cell, const std::string& lot) {
   return cat(lot, "|", cell.experiment.facts.caliper);
@@ -257,7 +266,9 @@ Plan::Plan(const config::Document& document, const Environment& environment)
   for (const auto& c : cells_) {
     builder.needs.push_back(editor_needs(c, *environment.registry));
     unedited_.push_back(!edits(c) || builder.needs.back().edits_nothing);
-    if (!unedited_.back() && c.experiment.facts.edited == 0) refuse_no_facts(c);
+    if (unedited_.back()) continue;
+    if (c.experiment.facts.edited == 0) refuse_no_facts(c);
+    check_batch(c, builder.needs.back().largest_batch);
   }
   // Roles first: fine-tuning anywhere in the experiment depends on all of them.
   for (std::size_t i = 0; i < cells_.size(); ++i) builder.roles(i);

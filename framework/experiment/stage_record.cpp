@@ -34,7 +34,8 @@ std::string gate_name(palimpsest_gate gate) {
   }
 }
 
-// Integers and booleans that may be missing have no value for it in HDF5: such columns are float64, with NaN.
+// Truths that may be missing have no value for it in HDF5: such columns are float64, with NaN. Integers are never
+// missing.
 results::Column column_of(const plugin::Column& declared) {
   results::Column column{declared.name, declared.unit, declared.doc, std::vector<double>()};
   if (declared.dtype == PALIMPSEST_TEXT) column.values = std::vector<std::string>();
@@ -45,7 +46,7 @@ results::Column column_of(const plugin::Column& declared) {
 results::Value value_of(const plugin::Column& declared, const plugin::CellValue& value) {
   switch (declared.dtype) {
     case PALIMPSEST_TEXT: return value.missing ? std::string() : value.text;
-    case PALIMPSEST_INT64: return value.missing ? std::int64_t{-1} : value.integer;
+    case PALIMPSEST_INT64: return value.integer;
     case PALIMPSEST_BOOL:
       return value.missing ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(value.integer);
     default: return value.missing ? std::numeric_limits<double>::quiet_NaN() : value.number;

@@ -78,17 +78,18 @@ std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augment
 }
 
 void record_edit(const plugin::EditResult& result, const std::vector<plugin::EditRequest>& requests,
-                 StageRecord& record) {
+                 const std::string& edit, StageRecord& record) {
   auto& table =
       record.table("/edit_records", "a number that the editor recorded",
-                   {text_column("fact", "id of the fact; empty where it is about the whole edit"),
+                   {text_column("edit", "id of the fact whose isolated edit it was; empty in the other scopes"),
+                    text_column("fact", "id of the fact; empty where it is about the whole edit"),
                     integer_column("request", "1", "which request of the call; -1 for the whole call"),
                     text_column("name", "as the editor names it"),
                     integer_column("step", "1", "step of the editor's optimisation; -1 where there is none"),
                     number_column("value", "", "the number, in the unit that the editor's documentation states")});
   for (const auto& r : result.records) {
     const std::string fact = r.request < 0 ? "" : requests[static_cast<std::size_t>(r.request)].fact->fact->id;
-    table.append_row({fact, r.request, r.name, r.step, r.value});
+    table.append_row({edit, fact, r.request, r.name, r.step, r.value});
   }
 }
 
@@ -106,16 +107,11 @@ void edit(Workshop& workshop, State& state, const ChainPlace& place, StageRecord
   if (!state.editor_state.empty() && editor->has_state() && !place.fact) editor->load(state.editor_state);
 
   const auto facts = cast.view(place.fact);
-  const std::int64_t largest = editor->needs(plugin::model_info_of(workshop.model().config)).largest_batch;
   const auto apply = [&](const std::vector<plugin::EditRequest>& requests) {
-    record_edit(editor->apply(model, requests), requests, record);
+    record_edit(editor->apply(model, requests), requests, edit_id(workshop, place), record);
   };
   Progress progress("editing", static_cast<std::int64_t>(facts.size()), "facts");
   if (e.edit.scope == "batch") {
-    if (largest > 0 && static_cast<std::int64_t>(facts.size()) > largest) {
-      fail(ErrorCode::kInvalidArgument, "the editor ", e.editor.id, " takes at most ", largest,
-           " fact(s) at once; edit.scope = \"batch\" gives it ", facts.size(), ": use \"sequential\" or \"isolated\"");
-    }
     std::vector<plugin::EditRequest> requests;
     for (const auto* fact : facts) {
       const auto own = requests_of(workshop, augmenter.get(), base, *fact);

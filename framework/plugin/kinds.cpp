@@ -115,6 +115,10 @@ palimpsest_status collect_row(void* context, int64_t fact, const palimpsest_cell
     for (size_t i = 0; i < count; ++i) {
       const auto& column = (*collector.columns)[i];
       CellValue cell{values[i].number, values[i].integer, {}, values[i].missing != 0};
+      if (column.dtype == PALIMPSEST_INT64 && cell.missing) {
+        fail(ErrorCode::kInvalidArgument, "column \"", column.name, "\" of fact ", fact,
+             " is missing, and an INT64 cannot be: declare the column FLOAT64");
+      }
       if (column.dtype == PALIMPSEST_TEXT && !cell.missing) cell.text = view(values[i].text);
       if (column.dtype == PALIMPSEST_FLOAT64 && !cell.missing && std::isinf(cell.number)) {
         fail(ErrorCode::kNumeric, "column \"", column.name, "\" of fact ", fact, " is infinite");

@@ -108,6 +108,7 @@ TEST(BrokenPlugin, IsFoundOut) {
       {"metric", "bad_columns", check_columns, "column number: the doc is no sentence"},
       {"metric", "gate_of_nats", check_columns, "has the unit \"nat\"; expected numbers or truths of unit \"1\""},
       {"metric", "unknown_gate", check_columns, "has gate 4; expected NONE, EFFICACY, NEIGHBOURHOOD or PERPLEXITY"},
+      {"metric", "missing_integer", check_output, "an INT64 cannot be: declare the column FLOAT64"},
       {"finetune-task", "scores_facts", check_columns, "can declare PERPLEXITY only"},
       {"augmenter", "no_template", check_output, "must have exactly one {}"},
       {"freeze-policy", "freezes_all", check_output, "freezes every parameter"},

@@ -28,6 +28,10 @@ class Scopes(unittest.TestCase):
                 self.assertEqual(set(rows.fact[rows.role == "edited"]), {edit})
             with h5py.File(world.output / "cells" / "plain,r0.h5") as file:
                 self.assertEqual(len(file["updates/index/parameter"]), 3)
+                self.assertEqual(set(file["updates/index/edit"].asstr()), set(after.edit))
+                records = file["edit_records"]
+                self.assertEqual(set(records["edit"].asstr()), set(after.edit))
+                self.assertTrue(all(f in ("", e) for f, e in zip(records["fact"].asstr(), records["edit"].asstr())))
 
     def test_isolated_starts_every_edit_from_the_base_model(self):
         # The first edit of a sequence and the isolated edit of the same fact are the same edit.
@@ -46,7 +50,8 @@ class Scopes(unittest.TestCase):
         with World() as world:
             done = world.run(sets=(*ONE, 'edit.scope="batch"'), expect=1)
             self.assertRegex(done.stderr, r'rome takes at most 1 fact.*edit\.scope = "batch".*"sequential" or "isolated"')
-            self.assertEqual(world.cells(), {})
+            self.assertIn("tiny.toml:", done.stderr)
+            self.assertFalse(world.output.exists(), "it was refused after work had begun")
 
 
 def arrays(file):
@@ -61,6 +66,8 @@ class Stages(unittest.TestCase):
         with World() as world:
             listed = ", ".join(f'"{n}"' for n in names)
             world.run(sets=(*ONE, f"experiment.stages=[{listed}]", *extra))
+            with h5py.File(world.output / "cells" / "plain,r0.h5") as file:
+                self.updates = len(file["updates/index/order"]) if "updates" in file else 0
             return points(world)[1]
 
     def test_edit_only(self):
@@ -68,10 +75,12 @@ class Stages(unittest.TestCase):
 
     def test_finetune_only(self):
         self.assertEqual(self.stages("finetune"), {(0, "base"), (1, "step"), (1, "finetuned")})
+        self.assertEqual(self.updates, 0)
 
     def test_finetune_then_edit(self):
         self.assertEqual(self.stages("finetune", "edit"),
                          {(0, "base"), (1, "step"), (1, "finetuned"), (2, "edited")})
+        self.assertEqual(self.updates, 3)
 
     def test_edit_finetune_reapply(self):
         self.assertEqual(self.stages("edit", "finetune", "reapply"),
@@ -81,6 +90,7 @@ class Stages(unittest.TestCase):
         self.assertEqual(self.stages("edit", "finetune", "edit", "finetune"),
                          {(0, "base"), (1, "edited"), (2, "step"), (2, "finetuned"), (3, "edited"), (4, "step"),
                           (4, "finetuned")})
+        self.assertEqual(self.updates, 6)
 
     def test_matched_controls(self):
         with World() as world:

@@ -116,8 +116,8 @@ typedef struct palimpsest_column {
   palimpsest_gate gate;
 } palimpsest_column;
 
-/* One value of a row, in the member that its column's dtype names. A missing number is NaN (FLOAT64) or `missing` != 0.
- */
+/* One value of a row, in the member that its column's dtype names. A missing value is `missing` != 0, a missing FLOAT64
+ * also NaN. INT64 has no value for what is missing, so there it is refused: a number that can be missing is FLOAT64. */
 typedef struct palimpsest_cell_value {
   double number;
   int64_t integer; /* INT64 and BOOL */

@@ -216,6 +216,18 @@ class IdsOutside : public sdk::FineTuneTask {
   void score(sdk::Model, const sdk::Rows& rows) override { rows.row(-1, {0.0}); }
 };
 
+class MissingInteger : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"missing_integer", "1.0.0", "Leaves out an integer, for which there is no value."};
+  MissingInteger(sdk::Host, const Parameters&) {}
+  std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        sdk::plain_column("number", PALIMPSEST_INT64, "", "A number that means nothing.")};
+    return kColumns;
+  }
+  void measure(const sdk::MeasureRequest&, const sdk::Rows& rows) override { rows.row(0, {sdk::missing}); }
+};
+
 class ScoresFacts : public IdsOutside {
  public:
   static constexpr sdk::Info kInfo{"scores_facts", "1.0.0", "Declares the efficacy of edits in a score about no fact."};
@@ -256,4 +268,5 @@ PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk:
                    &palimpsest::sdk::kDescriptor<Throws>, &kUndescribed, &palimpsest::sdk::kDescriptor<FreezesAll>,
                    &palimpsest::sdk::kDescriptor<SilentlyNothing>, &palimpsest::sdk::kDescriptor<IdsOutside>,
                    &palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<GateOfNats>,
-                   &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<ScoresFacts>)
+                   &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<ScoresFacts>,
+                   &palimpsest::sdk::kDescriptor<MissingInteger>)
