@@ -93,19 +93,17 @@ void KeyMaker::add_plugin(KeyBuilder& key, const char* table, const config::Plug
   }
   const plugin::Plugin plugin = registry_->find(abi_kind(table), choice.id);
   const config::PluginSpec* spec = catalog_->find(table, choice.id);
-  config::Table parameters;
+  key.add(name, choice.id).add(name + " version", choice.version).add(name + " library", plugin.library->sha256());
+  // Each by its own name, so that a miss says which one differs.
   for (const auto& [parameter, value] : choice.parameters) {
     const auto described = std::find_if(spec->parameters.begin(), spec->parameters.end(),
                                         [&](const auto& k) { return k.name == parameter; });
     // A file counts by what it holds, not by where it lies.
     const bool is_path = described != spec->parameters.end() && described->type == config::Type::path;
     const bool named = is_path && !value.as<std::string>().empty();
-    parameters.set(parameter, named ? config::Value{"sha256:" + file_digest(value.as<std::string>()), {}} : value);
+    key.add(cat(name, ".", parameter),
+            named ? "sha256:" + file_digest(value.as<std::string>()) : config::inline_toml(value));
   }
-  key.add(name, choice.id)
-      .add(name + ".version", choice.version)
-      .add(name + ".library", plugin.library->sha256())
-      .add(name + ".parameters", config::inline_toml({parameters, {}}));
 }
 
 Key KeyMaker::knowledge(const config::Experiment& e) {

@@ -80,7 +80,7 @@ class BadInput(unittest.TestCase):
         self.refused(spoil, "max_step", "max_steps", "rom", "rome", "tiny.toml:")
 
     def test_layer_out_of_range(self):
-        self.refused(lambda w: None, "layer", "3", sets=("editor.layer=7",))
+        self.refused(lambda w: None, "layer is 7", "layers 0 to 2", sets=("editor.layer=7",))
 
     def test_an_editor_without_facts_to_edit(self):
         self.refused(lambda w: None, "facts.edited", "at least 1", "rome", sets=("facts.edited=0",))

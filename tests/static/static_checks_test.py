@@ -124,18 +124,18 @@ class StaticChecks(unittest.TestCase):
 
     def test_tidy_tells_findings_and_skips_only_what_is_unchanged(self):
         (self.root / ".clang-tidy").write_bytes((HERE.parents[1] / ".clang-tidy").read_bytes())
-        self.write("framework/a.hpp", "#pragma once\nint* answer();\n")
-        self.write("framework/a.cpp", '#include "a.hpp"\nint* answer() { return nullptr; }\n')
+        self.write("framework/base/a.hpp", "#pragma once\nint* answer();\n")
+        self.write("framework/base/a.cpp", '#include "a.hpp"\nint* answer() { return nullptr; }\n')
         pch = str(self.root / "build/cmake_pch.hxx")
         self.write("build/compile_commands.json", json.dumps([{
-            "directory": str(self.root), "file": str(self.root / "framework/a.cpp"),
+            "directory": str(self.root), "file": str(self.root / "framework/base/a.cpp"),
             "command": f"cmake -E env CCACHE_SLOPPINESS=x ccache /usr/bin/c++ -std=c++20 -fpch-preprocess -Winvalid-pch "
-                       f"-include {pch} -o a.o -c {self.root}/framework/a.cpp"}]))
+                       f"-include {pch} -o a.o -c {self.root}/framework/base/a.cpp"}]))
         first = self.run_tidy()
         self.assertEqual(first.returncode, 0, first.stdout + first.stderr)
         self.assertIn("1 checked and clean", first.stdout)
         self.assertIn("1 unchanged", self.run_tidy().stdout)
-        self.write("framework/a.hpp", "#pragma once\nint* answer();\ntypedef int number;\n")
+        self.write("framework/base/a.hpp", "#pragma once\nint* answer();\ntypedef int number;\n")
         for _ in range(2):  # A finding is told each time.
             again = self.run_tidy()
             self.assertNotEqual(again.returncode, 0)
