@@ -3,26 +3,38 @@
 # Makes a plugin library: a module with hidden visibility, exactly one dynamic symbol (palimpsest_library, by a version
 # script) and the ELF note that the host reads before it loads anything. KIND and ID may be lists of equal length for a
 # library of several plugins. TIER: `none` links no libtorch; `stable` sees torch's stable C shim only; `locked` (the default)
-# links libtorch and loads only into a host with the very same one.
+# links libtorch and loads only into a host with the very same one. LINK: more libraries, e.g. palimpsest::editing.
+# The same file serves the program's own tree and find_package(Palimpsest); it lies in ${CMAKE_BINARY_DIR}/plugins, or in
+# OUTPUT_DIRECTORY, which also keeps it from being installed.
 set(PALIMPSEST_PLUGIN_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}")
 set(PALIMPSEST_ABI_VERSION 0.2)
 set(PALIMPSEST_STABLE_TORCH 2.10.0)
 
 # The tag by which host and locked plugins recognise each other's libtorch, and the compiler's ABI.
-include(CheckCXXSourceCompiles)
-string(REGEX MATCH "^[0-9]+" _compiler_major "${CMAKE_CXX_COMPILER_VERSION}")
-string(TOLOWER "${CMAKE_CXX_COMPILER_ID}" _compiler_id)
-execute_process(COMMAND ${CMAKE_CXX_COMPILER} -dM -E -x c++ /dev/null OUTPUT_VARIABLE _macros)
+if(CMAKE_CXX_COMPILER)
+  set(_compiler "${CMAKE_CXX_COMPILER}")
+else()
+  set(_compiler "${CMAKE_C_COMPILER}")
+endif()
+execute_process(COMMAND ${_compiler} -dM -E -x c++ /dev/null OUTPUT_VARIABLE _macros)
 string(REGEX MATCH "__GXX_ABI_VERSION ([0-9]+)" _ "${_macros}")
 set(PALIMPSEST_COMPILER_ABI "gxxabi-${CMAKE_MATCH_1}")
 set(PALIMPSEST_TORCH_TAG "torch-${PALIMPSEST_TORCH_VERSION}-cxx11abi-${PALIMPSEST_COMPILER_ABI}")
+if(NOT PALIMPSEST_PLUGIN_OUTPUT_DIRECTORY)
+  set(PALIMPSEST_PLUGIN_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/plugins")
+endif()
 
-add_custom_target(plugins)
+if(NOT TARGET plugins)
+  add_custom_target(plugins)
+endif()
 
 function(palimpsest_add_plugin target)
   cmake_parse_arguments(arg "" "TIER;OUTPUT_DIRECTORY" "KIND;ID;SOURCES;LINK" ${ARGN})
   if(NOT arg_TIER)
     set(arg_TIER locked)
+  endif()
+  if(arg_TIER STREQUAL "locked" AND NOT TARGET palimpsest::torch)
+    message(FATAL_ERROR "palimpsest_add_plugin(${target}): a plugin of tier locked needs libtorch. ${PALIMPSEST_TORCH_MISSING}")
   endif()
   if(arg_TIER STREQUAL "none")
     set(torch "")
@@ -60,12 +72,13 @@ function(palimpsest_add_plugin target)
     PALIMPSEST_TIER="${arg_TIER}" PALIMPSEST_TORCH_TAG="${torch}" PALIMPSEST_COMPILER="${PALIMPSEST_COMPILER_ABI}")
   target_link_options(${target} PRIVATE
     "-Wl,--version-script=${PALIMPSEST_PLUGIN_TEMPLATES}/plugin.map" -Wl,--exclude-libs,ALL -Wl,--no-undefined)
-  target_link_libraries(${target} PRIVATE ${arg_LINK} palimpsest_options)
-  target_include_directories(${target} PRIVATE
-    "${PROJECT_SOURCE_DIR}/framework/abi" "${PROJECT_SOURCE_DIR}/framework/sdk" "${PROJECT_SOURCE_DIR}/framework")
-  if(arg_TIER STREQUAL "locked")
+  target_link_libraries(${target} PRIVATE ${arg_LINK} palimpsest::sdk $<TARGET_NAME_IF_EXISTS:palimpsest_options>)
+  get_property(_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if(arg_TIER STREQUAL "locked" OR NOT "C" IN_LIST _languages)
     # One language per target: a precompiled C++ header cannot serve a C unit.
     set_source_files_properties("${CMAKE_CURRENT_BINARY_DIR}/${target}_note.c" PROPERTIES LANGUAGE CXX)
+  endif()
+  if(arg_TIER STREQUAL "locked")
     palimpsest_use_torch(${target})
   endif()
 endfunction()

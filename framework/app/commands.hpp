@@ -13,10 +13,13 @@ int plugins_command(const Arguments& arguments);
 int show_command(const Arguments& arguments);
 int prepare_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
+int new_command(const Arguments& arguments);
+int check_plugin_command(const Arguments& arguments);
 // `palimpsest --version`
 int version_command();
 // Not listed: started by the program itself.
 int worker_command(const Arguments& arguments);
 int probe_plugin_command(const Arguments& arguments);
+int check_plugin_here_command(const Arguments& arguments);
 
 }  // namespace palimpsest::app

@@ -54,6 +54,12 @@ const std::vector<Command>& commands() {
       {"plugins", {{"ID", false}}, {}, "list the plugins, or describe one with its parameters", app::plugins_command},
       {"show", {{"FILE.h5"}}, {}, "print what an experiment found", app::show_command},
       {"prepare", {}, {}, "fetch the example model and texts, once, and say where they are", app::prepare_command},
+      {"new",
+       {{"KIND"}, {"NAME"}},
+       {{"output", "FOLDER", "where to write it (default: NAME in the current folder)"}},
+       "write a project for a new plugin: editor, finetune-task, augmenter, freeze-policy or metric",
+       app::new_command},
+      {"check-plugin", {{"FILE.so"}}, {}, "hold a plugin library to what every plugin must do", app::check_plugin_command},
       {"bench", {}, {}, "run the benchmark programs, if they were built", app::bench_command},
       {"worker",
        {{"FILE"}},
@@ -62,6 +68,12 @@ const std::vector<Command>& commands() {
        app::worker_command,
        true},
       {"probe-plugin", {{"PATH"}}, {}, "load one library and leave", app::probe_plugin_command, true},
+      {"check-plugin-here",
+       {{"PATH"}, {"FIRST"}},
+       {},
+       "run the checks of one library from the one of that number on",
+       app::check_plugin_here_command,
+       true},
   };
   return all;
 }
@@ -76,7 +88,7 @@ std::string usage_of(const Command& command) {
 }
 
 void line(const std::string& left, const std::string& right) {
-  std::cout << "  " << std::left << std::setw(20) << left << right << '\n';
+  std::cout << "  " << std::left << std::setw(22) << left << right << '\n';
 }
 
 void print_help() {

@@ -14,7 +14,8 @@ Program find_program() {
   const fs::path prefix = found.executable.parent_path().parent_path();
   found.installed = !fs::exists(prefix / "CMakeCache.txt");
   found.plugins = found.installed ? prefix / "lib" / "palimpsest" / "plugins" : prefix / "plugins";
-  const fs::path root = found.installed ? prefix / "share" / "palimpsest" : fs::path(PALIMPSEST_SOURCE_FOLDER);
+  // A build folder has the same share/palimpsest, with links into the source tree (PalimpsestShare.cmake).
+  const fs::path root = prefix / "share" / "palimpsest";
   found.locations = config::locations_of_process(root);
   if (const char* home = std::getenv("PALIMPSEST_HOME"); home == nullptr || *home == '\0') {
     const char* user = std::getenv("HOME");

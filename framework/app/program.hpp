@@ -14,7 +14,7 @@ struct Program {
   bool installed = false;         // not in a build tree
   std::filesystem::path plugins;  // the program's own
   std::filesystem::path scripts;  // of `prepare`
-  config::Locations locations;    // root: the source tree, or share/palimpsest of the installation
+  config::Locations locations;    // root: share/palimpsest of the installation or the build folder
   std::filesystem::path store() const { return locations.home / "store"; }
   std::filesystem::path model() const { return locations.home / "models" / "smollm2-135m-instruct"; }
   std::filesystem::path data() const { return locations.home / "data"; }

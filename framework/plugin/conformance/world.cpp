@@ -1,4 +1,4 @@
-#include "conformance/world.hpp"
+#include "plugin/conformance/world.hpp"
 
 #include <ATen/ATen.h>
 
@@ -69,12 +69,8 @@ model::Parameters copy_of(const model::Parameters& parameters) {
 
 }  // namespace
 
-std::filesystem::path data_folder() { return std::filesystem::path(PALIMPSEST_TEST_DATA) / "conformance" / "data"; }
-
-World::World(bool edited)
-    : opened_(model::open_model(std::filesystem::path(PALIMPSEST_TEST_DATA) / "golden" / "models" / "llama_tied")),
-      session_(std::make_shared<plugin::Session>()) {
-  opened_.tokenizer = model::Tokenizer::open(data_folder());
+TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
+    : folder_(folder), opened_(model::open_model(folder / "model")), session_(std::make_shared<plugin::Session>()) {
   opened_.parameters = copy_of(opened_.parameters);
   session_->tokenizer = opened_.tokenizer;
   session_->open_dataset = open_text;
@@ -105,7 +101,7 @@ World::World(bool edited)
   for (const auto& handle : handles_) pointers_.push_back(&handle);
 }
 
-std::string World::weights() const {
+std::string TinyWorld::weights() const {
   Sha256 hash;
   for (const auto* parameters : {&model_.base, &model_.edited, &model_.current}) {
     for (std::size_t i = 0; i < parameters->size(); ++i) {
@@ -116,7 +112,8 @@ std::string World::weights() const {
   return hash.hex();
 }
 
-std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor) {
+std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor,
+                                                     const std::filesystem::path& folder) {
   std::vector<plugin::ParameterValue> values;
   for (std::size_t i = 0; i < descriptor.parameter_count; ++i) {
     const palimpsest_parameter& p = descriptor.parameters[i];
@@ -128,7 +125,7 @@ std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor
     } else if (p.required == 0) {
       continue;
     } else if (p.type == PALIMPSEST_PARAMETER_PATH) {
-      value.text = (data_folder() / "text.txt").string();
+      value.text = (folder / "text.txt").string();
     } else if (p.type == PALIMPSEST_PARAMETER_STRING) {
       value.text = p.choices != nullptr ? p.choices[0] : "text";
     } else {

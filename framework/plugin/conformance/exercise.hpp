@@ -1,12 +1,12 @@
 // Running a plugin of any kind on the tiny world: through the host's classes, its output as text that can be compared;
-// and through the bare function tables, with sinks of the test's own.
+// and through the bare function tables, with sinks that count.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "conformance/world.hpp"
+#include "plugin/conformance/world.hpp"
 #include "plugin/instance.hpp"
 
 namespace palimpsest::conformance {
@@ -29,6 +29,6 @@ class Exercise {
 };
 
 // `world` must live as long as the result.
-std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, World& world);
+std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, TinyWorld& world);
 
 }  // namespace palimpsest::conformance

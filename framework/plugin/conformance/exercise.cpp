@@ -1,4 +1,4 @@
-#include "conformance/exercise.hpp"
+#include "plugin/conformance/exercise.hpp"
 
 #include <ATen/ATen.h>
 
@@ -27,11 +27,11 @@ struct Open : Base {
 template <typename Base>
 class Of : public Exercise {
  public:
-  Of(const plugin::Plugin& plugin, World& world)
-      : world_(world), instance_(plugin, world.session(), plausible_values(*plugin.descriptor)) {}
+  Of(const plugin::Plugin& plugin, TinyWorld& world)
+      : world_(world), instance_(plugin, world.session(), plausible_values(*plugin.descriptor, world.folder())) {}
 
  protected:
-  World& world_;
+  TinyWorld& world_;
   Open<Base> instance_;
 };
 
@@ -191,7 +191,7 @@ class MetricExercise : public Of<plugin::Metric> {
 
 class TaskExercise : public Of<plugin::Task> {
  public:
-  TaskExercise(const plugin::Plugin& plugin, World& world) : Of(plugin, world) { instance_.prepare(world.model()); }
+  TaskExercise(const plugin::Plugin& plugin, TinyWorld& world) : Of(plugin, world) { instance_.prepare(world.model()); }
   std::vector<plugin::Column> columns() const override { return instance_.score_columns(); }
 
   std::string run() override {
@@ -293,7 +293,7 @@ class FreezePolicyExercise : public Of<plugin::FreezePolicy> {
       }
     }
     // Without an edit: the same kind of answer, or an error; never silently nothing after something.
-    World unedited(false);
+    TinyWorld unedited(world_.folder(), false);
     const auto frozen = [](const auto& d) { return d.frozen || !d.projections.empty(); };
     const bool some = std::any_of(decisions.begin(), decisions.end(), frozen);
     try {
@@ -332,7 +332,7 @@ class FreezePolicyExercise : public Of<plugin::FreezePolicy> {
 
 }  // namespace
 
-std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, World& world) {
+std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, TinyWorld& world) {
   const std::string_view kind = plugin.descriptor->kind;
   if (kind == PALIMPSEST_KIND_EDITOR) return std::make_unique<EditorExercise>(plugin, world);
   if (kind == PALIMPSEST_KIND_METRIC) return std::make_unique<MetricExercise>(plugin, world);

@@ -1,4 +1,4 @@
-#include "conformance/checks.hpp"
+#include "plugin/conformance/checks.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include "base/error.hpp"
-#include "conformance/exercise.hpp"
+#include "plugin/conformance/exercise.hpp"
 #include "plugin/library.hpp"
 
 namespace palimpsest::conformance {
@@ -93,17 +93,17 @@ Violations check_description(const palimpsest_descriptor& descriptor) {
   });
 }
 
-Violations check_creation(const plugin::Plugin& plugin) {
+Violations check_creation(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations&) {
-    World world;
+    TinyWorld world(tiny);
     const auto first = make_exercise(plugin, world);
     const auto second = make_exercise(plugin, world);
   });
 }
 
-Violations check_columns(const plugin::Plugin& plugin) {
+Violations check_columns(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations& found) {
-    World world;
+    TinyWorld world(tiny);
     for (const auto& column : make_exercise(plugin, world)->columns()) {
       const auto bad = [&](std::string_view what) { found.push_back(cat("column ", column.name, ": ", what)); };
       const bool number = column.dtype == PALIMPSEST_FLOAT64 || column.dtype == PALIMPSEST_INT64;
@@ -119,24 +119,24 @@ Violations check_columns(const plugin::Plugin& plugin) {
   });
 }
 
-Violations check_output(const plugin::Plugin& plugin) {
+Violations check_output(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations& found) {
-    World world;
+    TinyWorld world(tiny);
     found = make_exercise(plugin, world)->violations();
   });
 }
 
-Violations check_repeatable(const plugin::Plugin& plugin) {
+Violations check_repeatable(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations& found) {
-    World world;
+    TinyWorld world(tiny);
     const auto exercise = make_exercise(plugin, world);
     if (exercise->run() != exercise->run()) found.emplace_back("a second run of one instance gives something else");
   });
 }
 
-Violations check_isolated(const plugin::Plugin& plugin) {
+Violations check_isolated(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations& found) {
-    World world, other_world(false);
+    TinyWorld world(tiny), other_world(tiny, false);
     const std::string alone = make_exercise(plugin, world)->run();
     const auto first = make_exercise(plugin, other_world);
     const auto second = make_exercise(plugin, world);
@@ -149,18 +149,18 @@ Violations check_isolated(const plugin::Plugin& plugin) {
   });
 }
 
-Violations check_weights(const plugin::Plugin& plugin) {
+Violations check_weights(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations& found) {
-    World world;
+    TinyWorld world(tiny);
     const std::string before = world.weights();
     make_exercise(plugin, world)->run();
     if (world.weights() != before) found.emplace_back("a run changed the weights it was given");
   });
 }
 
-Violations check_failing_sink(const plugin::Plugin& plugin) {
+Violations check_failing_sink(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
   return collect([&](Violations& found) {
-    World world;
+    TinyWorld world(tiny);
     const std::string before = world.weights();
     const auto exercise = make_exercise(plugin, world);
     try {
@@ -176,9 +176,9 @@ Violations check_failing_sink(const plugin::Plugin& plugin) {
   });
 }
 
-Violations check_thread_state(const plugin::Plugin& plugin, bool guarded) {
+Violations check_thread_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny, bool guarded) {
   return collect([&](Violations& found) {
-    World world;
+    TinyWorld world(tiny);
     const auto exercise = make_exercise(plugin, world);
     const bool former = c10::GradMode::is_enabled();
     const int threads = at::get_num_threads();
@@ -194,6 +194,27 @@ Violations check_thread_state(const plugin::Plugin& plugin, bool guarded) {
     c10::GradMode::set_enabled(former);
     if (at::get_num_threads() != threads) found.push_back(cat(threads, " threads became ", at::get_num_threads()));
   });
+}
+
+std::span<const Check> checks() {
+  static constexpr Check kChecks[] = {
+      {"exports", "The library exports the symbol palimpsest_library and nothing else.",
+       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_exports(p.library->path()); }},
+      {"description", "Descriptor and parameters are documented, with a version of three numbers.",
+       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); }},
+      {"creation", "An instance is made from the defaults, and a second one beside it.", check_creation},
+      {"columns", "Every declared column has a unit, a definition, and an aggregate that fits its type.",
+       check_columns},
+      {"output", "A run gives what the kind promises.", check_output},
+      {"repeatable", "The same instance gives the same again.", check_repeatable},
+      {"isolated", "An instance gives the same whatever other instances did before.", check_isolated},
+      {"weights", "No weight changes but through the updates of an editor.", check_weights},
+      {"failing sink", "When the host refuses a result the call fails, without an exception and without a changed weight.",
+       check_failing_sink},
+      {"thread state", "Grad mode and thread count are after a call what they were before it.",
+       [](const plugin::Plugin& p, const std::filesystem::path& tiny) { return check_thread_state(p, tiny, false); }},
+  };
+  return kChecks;
 }
 
 }  // namespace palimpsest::conformance
