@@ -29,7 +29,8 @@ TEST_F(Help, IsTheCommittedText) {
 
 TEST_F(Help, OfEachCommandIsTheCommittedText) {
   std::string all;
-  for (const char* command : {"run", "plan", "validate", "plugins", "show", "prepare", "new", "check-plugin", "bench"}) {
+  for (const char* command :
+       {"run", "plan", "validate", "plugins", "show", "prepare", "new", "check-plugin", "bench"}) {
     const Outcome help = run({command, "--help"});
     EXPECT_EQ(help.status, 0);
     all += help.out + "----\n";

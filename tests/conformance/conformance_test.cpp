@@ -82,13 +82,17 @@ struct Broken {
 
 TEST(BrokenPlugin, IsFoundOut) {
   const Broken all[] = {
-      {"augmenter", "undescribed", [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
+      {"augmenter", "undescribed",
+       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
        "expected three numbers"},
-      {"augmenter", "undescribed", [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
+      {"augmenter", "undescribed",
+       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
        "the doc of size is no sentence"},
-      {"augmenter", "undescribed", [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
+      {"augmenter", "undescribed",
+       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
        "it offers the interface made-up/1"},
-      {"augmenter", "talkative", [](const plugin::Plugin& p, const std::filesystem::path&) { return check_exports(p.library->path()); },
+      {"augmenter", "talkative",
+       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_exports(p.library->path()); },
        "it exports helper_of_mine"},
       {"metric", "cannot_be_made", check_creation, "no such luck"},
       {"metric", "bad_columns", check_columns, "column number: a RATE is not BOOL"},
@@ -109,7 +113,8 @@ TEST(BrokenPlugin, IsFoundOut) {
       {"metric", "writes_weights", check_failing_sink, "a failed call changed the weights"},
       {"metric", "ignores_sink", check_failing_sink, "gave OK"},
       {"augmenter", "throws", check_failing_sink, "through the C boundary"},
-      {"metric", "leaves_grad_mode", [](const plugin::Plugin& p, const std::filesystem::path& tiny) { return check_thread_state(p, tiny, false); },
+      {"metric", "leaves_grad_mode",
+       [](const plugin::Plugin& p, const std::filesystem::path& tiny) { return check_thread_state(p, tiny, false); },
        "grad mode was"},
   };
   for (const Broken& broken : all) {

@@ -1,4 +1,5 @@
-// The tiny world as the tests use it: the one that is installed for authors.
+// The tiny world as the tests use it: a model with a tokenizer in which targets of one and of two tokens exist (the one
+// that is installed for authors is another).
 #pragma once
 
 #include <filesystem>
@@ -8,7 +9,7 @@
 namespace palimpsest::conformance {
 
 inline std::filesystem::path data_folder() {
-  return std::filesystem::path(PALIMPSEST_BINARY_DIR) / "share" / "palimpsest" / "tiny";
+  return std::filesystem::path(PALIMPSEST_BINARY_DIR) / "tests" / "conformance" / "world";
 }
 
 class World : public TinyWorld {

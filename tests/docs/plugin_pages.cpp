@@ -19,7 +19,8 @@ namespace palimpsest {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr const char* kMark = "<!-- Written from the plugin's descriptor: do not edit. To update: CONTRIBUTING.md, \"A new plugin\". -->\n";
+constexpr const char* kMark =
+    "<!-- Written from the plugin's descriptor: do not edit. To update: CONTRIBUTING.md, \"A new plugin\". -->\n";
 
 // "|" ends a cell of a table.
 std::string cell(const std::string& text) {
@@ -41,8 +42,8 @@ std::string page_of(const palimpsest_descriptor& d, const fs::path& folder) {
   if (!folder.empty()) {
     out += cat("What it computes, by which equations: [README](../../", folder.generic_string(), "/README.md).\n");
   }
-  out += cat("\nChosen by `id = \"", d.id, "\"` in the table `", table == "metric" ? "[[metric]]" : cat("[", table, "]"),
-             "` of an experiment.\n");
+  out += cat("\nChosen by `id = \"", d.id, "\"` in the table `",
+             table == "metric" ? "[[metric]]" : cat("[", table, "]"), "` of an experiment.\n");
   if (spec.parameters.empty()) return out + "It has no parameters.\n";
   out += "\n| parameter | type | default | allowed | unit | meaning |\n|---|---|---|---|---|---|\n";
   for (const auto& key : spec.parameters) {
@@ -54,9 +55,10 @@ std::string page_of(const palimpsest_descriptor& d, const fs::path& folder) {
 }
 
 std::string index_of(const std::map<std::string, std::map<std::string, std::string>>& summaries) {
-  std::string out = cat("# Plugins\n\n", kMark,
-                        "\nEvery plugin that comes with the program, with its parameters. `palimpsest plugins ID` prints the same, "
-                        "for your\nown plugins too. Writing one: [writing-a-plugin.md](../writing-a-plugin.md).\n");
+  std::string out =
+      cat("# Plugins\n\n", kMark,
+          "\nEvery plugin that comes with the program, with its parameters. `palimpsest plugins ID` prints the same, "
+          "for your\nown plugins too. Writing one: [writing-a-plugin.md](../writing-a-plugin.md).\n");
   for (const auto& [kind, plugins] : summaries) {
     out += cat("\n## ", kind, "\n\n| id | what |\n|---|---|\n");
     for (const auto& [id, summary] : plugins) {

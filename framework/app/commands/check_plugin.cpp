@@ -1,7 +1,7 @@
 // Holds every plugin of one library to its promises (plugin/conformance), one line a check.
 //
-// The checks run in processes of their own: a library that crashes, leaves or never returns fails the check at hand, and
-// the next one goes on. The hidden command `check-plugin-here` is such a process; it tells its parent line by line.
+// The checks run in processes of their own: a library that crashes, leaves or never returns fails the check at hand,
+// and the next one goes on. The hidden command `check-plugin-here` is such a process; it tells its parent line by line.
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -115,7 +115,8 @@ struct Child {
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (late) return cat("it was stopped after ", kLongest.count(), " s without a result");
-    if (WIFSIGNALED(status)) return cat("the process ended by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
+    if (WIFSIGNALED(status))
+      return cat("the process ended by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
     return cat("the process left with status ", WEXITSTATUS(status), " before the check was done");
   }
 };

@@ -25,16 +25,16 @@ constexpr std::array<std::string_view, 5> kKinds = {PALIMPSEST_KIND_EDITOR, PALI
 
 // Words that cannot be the namespace of a plugin's code: C++'s own, and those of the libraries it includes.
 constexpr std::string_view kTaken[] = {
-    "alignas",   "alignof",   "and",       "asm",       "at",        "aten",     "auto",     "bitand",   "bitor",
-    "bool",      "boost",     "break",     "c10",       "case",      "catch",    "char",     "class",    "compl",
-    "concept",   "const",     "constexpr", "continue",  "decltype",  "default",  "delete",   "do",       "double",
-    "else",      "enum",      "explicit",  "export",    "extern",    "false",    "float",    "for",      "friend",
-    "goto",      "if",        "inline",    "int",       "library",   "long",     "mutable",  "namespace", "new",
-    "noexcept",  "not",       "nullptr",   "operator",  "or",        "palimpsest", "private", "protected", "public",
-    "register",  "requires",  "return",    "sdk",       "short",     "signed",   "sizeof",   "static",   "std",
-    "struct",    "switch",    "template",  "test",      "testing",   "this",     "throw",    "torch",    "true",
-    "try",       "typedef",   "typeid",    "typename",  "union",     "unsigned", "using",    "virtual",  "void",
-    "volatile",  "while",     "xor",       "plugins"};
+    "alignas",  "alignof",  "and",       "asm",      "at",       "aten",       "auto",    "bitand",    "bitor",
+    "bool",     "boost",    "break",     "c10",      "case",     "catch",      "char",    "class",     "compl",
+    "concept",  "const",    "constexpr", "continue", "decltype", "default",    "delete",  "do",        "double",
+    "else",     "enum",     "explicit",  "export",   "extern",   "false",      "float",   "for",       "friend",
+    "goto",     "if",       "inline",    "int",      "library",  "long",       "mutable", "namespace", "new",
+    "noexcept", "not",      "nullptr",   "operator", "or",       "palimpsest", "private", "protected", "public",
+    "register", "requires", "return",    "sdk",      "short",    "signed",     "sizeof",  "static",    "std",
+    "struct",   "switch",   "template",  "test",     "testing",  "this",       "throw",   "torch",     "true",
+    "try",      "typedef",  "typeid",    "typename", "union",    "unsigned",   "using",   "virtual",   "void",
+    "volatile", "while",    "xor",       "plugins"};
 
 struct Spelling {
   std::string id;     // my-method, as in a TOML file
@@ -47,8 +47,8 @@ std::string checked_kind(const std::string& given) {
   if (std::find(kKinds.begin(), kKinds.end(), kind) == kKinds.end()) {
     std::string all;
     for (const auto& known : kKinds) all += cat(all.empty() ? "" : ", ", known);
-    throw UsageError(cat("new: there is no kind of plugin \"", given, "\"", did_you_mean(given, kKinds), "; expected one of ",
-                         all));
+    throw UsageError(
+        cat("new: there is no kind of plugin \"", given, "\"", did_you_mean(given, kKinds), "; expected one of ", all));
   }
   return kind;
 }
@@ -56,7 +56,8 @@ std::string checked_kind(const std::string& given) {
 Spelling checked_name(const std::string& id) {
   static const std::regex form("[a-z][a-z0-9]*([_-][a-z0-9]+)*");
   if (id.size() > 64 || !std::regex_match(id, form) || (id.find('_') != id.npos && id.find('-') != id.npos)) {
-    throw UsageError(cat("new: \"", id, "\" is no name for a plugin; expected at most 64 lower-case letters and digits, in words "
+    throw UsageError(cat("new: \"", id,
+                         "\" is no name for a plugin; expected at most 64 lower-case letters and digits, in words "
                          "joined by - or by _, that begin with a letter: my-method"));
   }
   Spelling name{id, id, ""};
@@ -71,8 +72,10 @@ Spelling checked_name(const std::string& id) {
     }
   }
   if (std::find(std::begin(kTaken), std::end(kTaken), name.snake) != std::end(kTaken)) {
-    throw UsageError(cat("new: \"", id, "\" cannot name the namespace of the plugin's code, it means something in C++ or in a "
-                         "library; take two words, e.g. ", id, "-method"));
+    throw UsageError(cat("new: \"", id,
+                         "\" cannot name the namespace of the plugin's code, it means something in C++ or in a "
+                         "library; take two words, e.g. ",
+                         id, "-method"));
   }
   return name;
 }
@@ -132,7 +135,8 @@ int new_command(const Arguments& arguments) {
     std::cout << "PREFIX   # after: cmake --install " << prefix.string() << " --prefix PREFIX";
   }
   std::cout << "\n  cmake --build build\n  ctest --test-dir build --output-on-failure\n  "
-            << (program().installed ? program().executable.string() : "PREFIX/bin/palimpsest") << " run experiment.toml\n";
+            << (program().installed ? program().executable.string() : "PREFIX/bin/palimpsest")
+            << " run experiment.toml\n";
   return 0;
 }
 

@@ -10,24 +10,36 @@
 namespace palimpsest::app {
 namespace {
 
-// PALIMPSEST_PYTHON, or the Python that the build was made with.
+// PALIMPSEST_PYTHON, or the Python that the build was made with where it is still there, or the system's.
 std::string python() {
   const char* given = std::getenv("PALIMPSEST_PYTHON");
-  std::string found = given != nullptr && *given != '\0' ? given : PALIMPSEST_PYTHON_PROGRAM;
-  return found.empty() ? "python3" : found;
+  if (given != nullptr && *given != '\0') return given;
+  const std::string built_with = PALIMPSEST_PYTHON_PROGRAM;
+  return std::filesystem::exists(built_with) ? built_with : "python3";
+}
+
+// What a user can do about a script that did not work.
+std::string remedy(const std::string& interpreter) {
+  return cat("; it was run with ", interpreter,
+             " (the variable PALIMPSEST_PYTHON chooses another), which needs the packages of ",
+             (program().scripts / "requirements.txt").string(), ": ", interpreter, " -m pip install -r FILE");
 }
 
 void run_script(const char* name, const std::filesystem::path& output) {
   const auto script = program().scripts / name;
   if (!std::filesystem::exists(script)) {
     fail(ErrorCode::kNotFound, "the script ", script.string(),
-         " does not exist; it belongs to the program's source tree");
+         " does not exist; the installation, or the source tree, is not whole");
   }
-  const int status = run_program({python(), script.string(), "--output", output.string()});
+  const std::string interpreter = python();
+  int status = 0;
+  try {
+    status = run_program({interpreter, script.string(), "--output", output.string()});
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what() + remedy(interpreter));
+  }
   if (status != 0) {
-    fail(ErrorCode::kIo, script.filename().string(), " ended with status ", status, "; run with ", python(),
-         " (PALIMPSEST_PYTHON chooses another), it needs the packages of ",
-         (program().scripts / "requirements.txt").string());
+    fail(ErrorCode::kIo, script.filename().string(), " ended with status ", status, remedy(interpreter));
   }
 }
 

@@ -56,8 +56,7 @@ std::shared_ptr<const plugin::TextDataset> open_dataset(const plugin::DatasetReq
   const auto copy = [&](data::Split split, std::vector<std::vector<std::string>>& rows) {
     for (std::int64_t row = 0; row < opened.rows(split); ++row) {
       auto& columns = rows.emplace_back();
-      for (const auto& column : request.columns)
-        columns.emplace_back(opened.text(split, row, opened.column(column)));
+      for (const auto& column : request.columns) columns.emplace_back(opened.text(split, row, opened.column(column)));
     }
   };
   copy(data::Split::kTrain, texts->train);
@@ -143,7 +142,8 @@ struct Open : Base {
 
 struct World::Impl {
   explicit Impl(const WorldOptions& options)
-      : tiny(tiny_folder()), opened(model::open_model(options.model.empty() ? tiny / "model" : fs::path(options.model))) {
+      : tiny(tiny_folder()),
+        opened(model::open_model(options.model.empty() ? tiny / "model" : fs::path(options.model))) {
     if (opened.tokenizer == nullptr) {
       palimpsest::fail(ErrorCode::kNotFound, opened.folder.string(), " has no tokenizer.json");
     }
@@ -187,8 +187,7 @@ struct World::Impl {
 };
 
 World::World() : World(WorldOptions{}) {}
-World::World(const WorldOptions& options)
-    : impl_(translated([&] { return std::make_unique<Impl>(options); })) {}
+World::World(const WorldOptions& options) : impl_(translated([&] { return std::make_unique<Impl>(options); })) {}
 World::~World() = default;
 
 Host World::host() const { return Host(&impl_->context.host); }
@@ -306,8 +305,7 @@ Edit Instance::apply(const std::vector<Request>& requests) {
 
 Needs Instance::needs() const {
   return translated([&] {
-    const auto found =
-        impl_->as<plugin::Editor>("editor").needs(plugin::model_info_of(impl_->world->opened.config));
+    const auto found = impl_->as<plugin::Editor>("editor").needs(plugin::model_info_of(impl_->world->opened.config));
     Needs needs;
     needs.second_moments = found.second_moments;
     needs.edits_layers = found.edits_layers;

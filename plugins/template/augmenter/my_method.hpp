@@ -20,8 +20,8 @@ class MyMethod : public sdk::Augmenter {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
-          field("openings", &Parameters::openings, "Texts that are put before the fact's prompt, one prompt for each."));
+      return std::tuple(field("openings", &Parameters::openings,
+                              "Texts that are put before the fact's prompt, one prompt for each."));
     }
   };
   static constexpr sdk::Info kInfo{"my-method", "0.1.0", "Teaches a fact behind each of some openings."};

@@ -34,8 +34,8 @@ class MyMethod : public sdk::Editor {
   // `host` (tokenizer, second moments, random streams, log, progress) outlives the instance.
   MyMethod(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 
-  // Called before any run: checks the parameters against the model, and says what apply will edit and need (`plan` shows
-  // it, second moments are computed once and shared).
+  // Called before any run: checks the parameters against the model, and says what apply will edit and need (`plan`
+  // shows it, second moments are computed once and shared).
   sdk::Needs needs(const palimpsest_model_info& info) override;
 
   // Emits updates; later requests, and later calls, see the model with them. What it throws undoes the whole call:

@@ -1,5 +1,5 @@
-// The task `my-method`: continue a document. The first `given` tokens of each row are read and cost nothing; the loss is
-// on those that follow.
+// The task `my-method`: continue a document. The first `given` tokens of each row are read and cost nothing; the loss
+// is on those that follow.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,9 @@ class MyMethod : public sdk::FineTuneTask {
           field("file", &Parameters::file, "Text to train on: .txt (documents between empty lines), .jsonl or .csv.")
               .required(),
           field("column", &Parameters::column, "Column of a .jsonl or .csv file that holds the text."),
-          field("given", &Parameters::given, "Tokens at the start of a row that carry no loss.").unit("token").at_least(1),
+          field("given", &Parameters::given, "Tokens at the start of a row that carry no loss.")
+              .unit("token")
+              .at_least(1),
           field("validation_share", &Parameters::validation_share, "Share of the rows that is held out.")
               .at_least(0.01)
               .at_most(0.9));
@@ -43,9 +45,9 @@ class MyMethod : public sdk::FineTuneTask {
   // `host` (tokenizer, random streams, log, progress) outlives the instance.
   MyMethod(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 
-  // Called once, before the first step. The program opens, checks and splits the file, and drops what has to do with the
-  // experiment's facts. To fail, throw: sdk::fail(status, parts...) says what was found, what was expected and what to
-  // do.
+  // Called once, before the first step. The program opens, checks and splits the file, and drops what has to do with
+  // the experiment's facts. To fail, throw: sdk::fail(status, parts...) says what was found, what was expected and what
+  // to do.
   void prepare(sdk::Model) override {
     data_.emplace(host_.open_dataset(p_.file, {p_.column.str()}, p_.validation_share, /*filter=*/true));
     if (data_->count(PALIMPSEST_VALIDATION) == 0) {
@@ -88,13 +90,13 @@ class MyMethod : public sdk::FineTuneTask {
         targets.push_back(one.labels[t]);
       }
       if (targets.empty()) continue;
-      for (const double logp : model.run(sdk::Forward({one.token_ids}).logprobs(at, targets)).logprobs.numbers()) {
-        sum -= logp;
-      }
+      const auto result = model.run(sdk::Forward({one.token_ids}).logprobs(at, targets));
+      for (const float logp : result.logprobs.floats()) sum -= static_cast<double>(logp);
       tokens += static_cast<std::int64_t>(targets.size());
     }
     if (tokens == 0) {
-      sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "no held-out row of ", p_.file.str(), " has more than ", p_.given, " tokens");
+      sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "no held-out row of ", p_.file.str(), " has more than ", p_.given,
+                " tokens");
     }
     rows.row(-1, {sum / static_cast<double>(tokens)});
   }

@@ -34,8 +34,8 @@ class MyMethod : public sdk::Metric {
   // `host` (tokenizer, random streams, log, progress) outlives the instance.
   MyMethod(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 
-  // One entry a column: name, unit, definition. mean_column: a number that the program averages over facts; rate_column: an outcome,
-  // true or false, with its retention; plain_column: stored as it is.
+  // One entry a column: name, unit, definition. mean_column: a number that the program averages over facts;
+  // rate_column: an outcome, true or false, with its retention; plain_column: stored as it is.
   std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {sdk::mean_column(
         "surprise", "nat/token", "-log p(target_new | prompt) divided by the number of its tokens, at most `cap`.")};
