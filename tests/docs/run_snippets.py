@@ -155,7 +155,9 @@ class Snippets(unittest.TestCase):
             return Page(path, self.tiny, pathlib.Path(folder)).run()
 
     def test_every_block_runs(self):
-        pages = [SOURCE / "README.md", *sorted((SOURCE / "docs").rglob("*.md"))]
+        # Those about writing plugins need an installation: tests/sdk/tutorial_test.py runs them.
+        elsewhere = {SOURCE / "docs" / "writing-a-plugin.md"}
+        pages = [p for p in [SOURCE / "README.md", *sorted((SOURCE / "docs").rglob("*.md"))] if p not in elsewhere]
         self.assertGreater(sum(len(blocks(p.read_text(encoding="utf-8"))) for p in pages), 5)
         problems = [text for page in pages for text in self.problems(page)]
         self.assertEqual(problems, [], "\n\n".join(problems))

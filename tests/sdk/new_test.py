@@ -8,9 +8,8 @@ import h5py
 
 from installation import Installation
 
-# kind -> (name, where its id stands in the results' attributes of the cell)
-KINDS = {"editor": "my-own_editor".replace("_", "-"), "finetune-task": "carry-on", "augmenter": "rumour", "freeze-policy": "low_layers",
-         "metric": "surprise2"}
+KINDS = {"editor": "my-own-editor", "finetune-task": "carry_on", "augmenter": "rumour", "freeze-policy": "low-layers2",
+         "metric": "surprise"}
 
 
 class New(unittest.TestCase):
@@ -35,11 +34,10 @@ class New(unittest.TestCase):
         self.assertIn(f"passed  {kind} {name}, output:", checked)
         self.assertRegex(checked, r"\d+ checks, 0 failed\.\n$")
         self.at.do("palimpsest", "run", "experiment.toml", where=project, timeout=600)
-        results = project / "results" / name / f"{name}.h5"
-        with h5py.File(results) as file:
-            named = [line for line in self.at.do("h5dump" if False else "palimpsest", "show", results).splitlines()]
-            self.assertTrue(named)
-            return project, file
+        with h5py.File(project / "results" / name / f"{name}.h5") as file:
+            used = [id.decode() for id in file["provenance/plugins/id"][...]]
+            self.assertIn(name, used)
+            self.assertGreater(len(file["cells/cell"]), 0)
 
     def test_editor(self):
         self.make("editor")
@@ -55,6 +53,31 @@ class New(unittest.TestCase):
 
     def test_metric(self):
         self.make("metric")
+
+    def test_words_of_a_configuration_are_understood(self):
+        self.at.do("palimpsest", "new", "freeze_policy", "other-policy")
+        self.at.do("palimpsest", "new", "task", "other-task", "--output", "elsewhere/deep")
+        self.assertTrue((self.at.projects / "elsewhere/deep/other_task.hpp").is_file())
+
+    def refused(self, status, expected, *words):
+        before = sorted(p.name for p in self.at.projects.iterdir())
+        said = self.at.do("palimpsest", "new", *words, expect=status)
+        self.assertIn(expected, said)
+        self.assertEqual(sorted(p.name for p in self.at.projects.iterdir()), before)
+
+    def test_what_cannot_be_is_refused_and_nothing_is_written(self):
+        self.refused(2, 'no kind of plugin "editr" (did you mean "editor"?); expected one of editor, finetune-task', "editr", "a-b")
+        for name in ("My-Method", "1st", "a--b", "a_b-c", "-x", "méthode", "a/b", "..", "x" * 65):
+            self.refused(2, "", "editor", name)
+        self.refused(2, "is no name for a plugin", "editor", "My-Method")
+        self.refused(2, "cannot name the namespace", "metric", "double")
+        self.refused(1, 'there is a plugin of kind editor with the id "rome" already', "editor", "rome")
+        (self.at.projects / "full").mkdir()
+        (self.at.projects / "full" / "mine.txt").write_text("mine")
+        self.refused(1, "is not an empty folder; nothing was written", "editor", "full")
+        self.assertEqual([p.name for p in (self.at.projects / "full").iterdir()], ["mine.txt"])
+        (self.at.projects / "file").write_text("mine")
+        self.refused(1, "nothing was written", "editor", "x-y", "--output", "file")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ void refuse_taken_id(const std::string& kind, const std::string& id) {
   const plugin::Registry registry(plugin_folders({}), host_build());
   const auto ids = registry.ids(kind);
   if (std::find(ids.begin(), ids.end(), id) != ids.end()) {
-    fail(ErrorCode::kInvalidArgument, "there is a ", kind, " plugin \"", id,
+    fail(ErrorCode::kInvalidArgument, "there is a plugin of kind ", kind, " with the id \"", id,
          "\" already, and two of one name cannot be loaded together; take another name");
   }
 }
