@@ -48,7 +48,8 @@ class MyMethod : public sdk::FineTuneTask {
   // Called once, before the first step. The program opens, checks and splits the file, and drops what has to do with
   // the experiment's facts. To fail, throw: sdk::fail(status, parts...) says what was found, what was expected and what
   // to do.
-  void prepare(sdk::Model) override {
+  void prepare(sdk::Model model) override {
+    longest_ = static_cast<std::size_t>(model.info().max_positions);
     data_.emplace(host_.open_dataset(p_.file, {p_.column.str()}, p_.validation_share, /*filter=*/true));
     if (data_->count(PALIMPSEST_VALIDATION) == 0) {
       sdk::fail(PALIMPSEST_INVALID_ARGUMENT, p_.file.str(), " leaves no row to validate on; use a larger file");
@@ -63,6 +64,7 @@ class MyMethod : public sdk::FineTuneTask {
   sdk::Example example(palimpsest_split split, std::int64_t index) override {
     sdk::Example made;
     made.token_ids = host_.encode(data().text(split, index), PALIMPSEST_ENCODE_TEXT).ids;
+    made.token_ids.resize(std::min(made.token_ids.size(), longest_));
     made.labels = made.token_ids;
     std::fill_n(made.labels.begin(), std::min(made.labels.size(), static_cast<std::size_t>(p_.given)), -100);
     return made;
@@ -110,6 +112,7 @@ class MyMethod : public sdk::FineTuneTask {
   sdk::Host host_;
   Parameters p_;
   std::optional<sdk::Dataset> data_;
+  std::size_t longest_ = 0;  // row, of what the model can read
 };
 
 }  // namespace my_method
