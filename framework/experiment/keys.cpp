@@ -222,4 +222,12 @@ Key KeyMaker::cell(const config::Cell& cell, const std::vector<Key>& below) {
   return key.build();
 }
 
+Key KeyMaker::plugin_value(const config::Experiment& e, const plugin::StoreKey& own, bool moments) {
+  KeyBuilder key = start("plugin_value", e);
+  // Of no layer: the value may use any.
+  if (moments) add_ingredients(key, "second_moments.", second_moment(e, -1));
+  for (const auto& [name, text] : own) key.add(name, text);
+  return key.build();
+}
+
 }  // namespace palimpsest::experiment

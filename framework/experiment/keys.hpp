@@ -15,6 +15,7 @@
 #include "experiment/catalog.hpp"
 #include "experiment/store.hpp"
 #include "plugin/registry.hpp"
+#include "plugin/services/context.hpp"
 
 namespace palimpsest::experiment {
 
@@ -48,6 +49,9 @@ class KeyMaker {
   // Last stage and its measurements.
   Key part(const config::Cell& cell, const Key& stage, const Key& roles);
   Key cell(const config::Cell& cell, const std::vector<Key>& below);
+  // A value that a plugin computes once (store/1). `own`: what the plugin and the model's weights give; `moments`: it
+  // depends on the second moments.
+  Key plugin_value(const config::Experiment& experiment, const plugin::StoreKey& own, bool moments);
 
   // The SHA-256 of a file, and of everything in a model's folder that determines the model.
   std::string file_digest(const std::filesystem::path& path);

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "experiment/moments.hpp"
+#include "experiment/plugin_value.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -125,6 +126,11 @@ std::shared_ptr<const plugin::Session> Workshop::session() {
       known = std::make_shared<const model::SecondMoment>(load_moment(*folder, layer));
     }
     return known;
+  };
+  session_->get_or_compute = [this](const plugin::StoreKey& own, bool moments,
+                                    const std::function<plugin::StoreEntry()>& compute) {
+    KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+    return stored_value(*environment_->store, keys.plugin_value(experiment(), own, moments), compute);
   };
   return session_;
 }

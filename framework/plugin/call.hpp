@@ -1,5 +1,8 @@
-// One call into a plugin: exceptions caught, status checked, grad mode and thread count as they were.
+// One call into a plugin: exceptions caught, status checked, grad mode, thread count and libtorch's default generator as
+// they were.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <utility>
@@ -20,6 +23,7 @@ class ThreadState {
  private:
   bool grad_mode_;
   int threads_;
+  at::Tensor generator_;  // the state of libtorch's default generator of the CPU
 };
 
 // Throws Error for a status that is not OK: `label: function failed: sentence`.

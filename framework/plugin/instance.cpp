@@ -1,6 +1,7 @@
 #include "plugin/instance.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
@@ -31,9 +32,15 @@ palimpsest_parameter_value raw_value(const ParameterValue& value, std::vector<pa
 
 }  // namespace
 
-ThreadState::ThreadState() : grad_mode_(c10::GradMode::is_enabled()), threads_(at::get_num_threads()) {}
+ThreadState::ThreadState()
+    : grad_mode_(c10::GradMode::is_enabled()),
+      threads_(at::get_num_threads()),
+      generator_(at::detail::getDefaultCPUGenerator().get_state()) {}
 
 ThreadState::~ThreadState() {
+  // A plugin that draws from it would make the rest of the run depend on how often it was called.
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  if (!at::equal(generator.get_state(), generator_)) generator.set_state(generator_);
   c10::GradMode::set_enabled(grad_mode_);
   if (at::get_num_threads() != threads_) at::set_num_threads(threads_);
 }
@@ -55,6 +62,8 @@ Instance::Instance(Plugin plugin, std::shared_ptr<const Session> session, const 
   context_->session = std::move(session);
   context_->kind = d.kind;
   context_->label = cat(d.kind, " ", d.id);
+  context_->version = d.version;
+  context_->library_sha256 = plugin_.library->sha256();
   context_->host = {context_.get(), PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
                     [](const palimpsest_host*, const char* service) { return find_service(service); }};
 

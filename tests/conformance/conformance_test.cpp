@@ -24,9 +24,9 @@ plugin::HostBuild this_build() {
   return host;
 }
 
-// Those of the build, and the template that a new one starts from.
+// Those of the build, the templates that new ones start from, and those in C and of tier `stable`.
 plugin::Registry& good() {
-  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS, PALIMPSEST_TEST_TEMPLATE}, this_build());
+  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS, PALIMPSEST_TEST_TEMPLATE, PALIMPSEST_TEST_ABI_PLUGINS}, this_build());
   return registry;
 }
 plugin::Registry& bad() {

@@ -17,6 +17,7 @@
 #include "palimpsest/services/model.h"
 #include "palimpsest/services/runtime.h"
 #include "palimpsest/services/second_moment.h"
+#include "palimpsest/services/store.h"
 #include "palimpsest/services/tensor.h"
 #include "palimpsest/services/tokenizer.h"
 #include "palimpsest/types.h"

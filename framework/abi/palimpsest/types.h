@@ -6,7 +6,12 @@
  *  - Every function that can fail returns a `palimpsest_status`; the sentence goes through the service `error/1`.
  *  - Functions of the host never throw. What a plugin's function throws is caught by the host and counts as
  *    PALIMPSEST_INTERNAL; a plugin should return a status instead.
- *  - All calls into one instance come from one thread at a time, the thread that created it. */
+ *  - All calls into one instance come from one thread at a time, the thread that created it.
+ *  - A pointer is NULL only where a comment allows it.
+ *
+ * Every function pointer says When it is called (or may be), the Ownership of what crosses, the Thread and the Errors.
+ * "Thread: instance" is the instance's own, as above. Where a function takes a `context`, that is the member of the sink
+ * that holds the pointer, passed back unseen. */
 #ifndef PALIMPSEST_TYPES_H
 #define PALIMPSEST_TYPES_H
 
@@ -129,7 +134,10 @@ typedef struct palimpsest_cell_value {
 typedef struct palimpsest_row_sink {
   void* context;
   /* One row: `fact` is an index into the facts of the request, or -1 for a row about no single fact; `values` are in
-   * the order of the declared columns. Errors: a wrong count, a fact out of range, an infinity. */
+   * the order of the declared columns.
+   * When: by measure or score, any number of times; the order is kept. Ownership: values and texts stay the caller's.
+   * Thread: instance. Errors: INVALID_ARGUMENT for a wrong count, OUT_OF_RANGE for a fact that is not there, NUMERIC for
+   * an infinity; then return the same status. */
   palimpsest_status (*row)(void* context, int64_t fact, const palimpsest_cell_value* values, size_t count);
 } palimpsest_row_sink;
 

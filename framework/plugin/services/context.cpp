@@ -53,7 +53,7 @@ const at::Tensor& tensor_of(palimpsest_tensor handle) {
 }
 
 const void* find_service(std::string_view id) {
-  static const std::array<std::pair<std::string_view, const void*>, 13> kServices = {{
+  static const std::array<std::pair<std::string_view, const void*>, 14> kServices = {{
       {PALIMPSEST_TENSOR_1, &tensor_service()},
       {PALIMPSEST_MODEL_1, &model_service()},
       {PALIMPSEST_AUTOGRAD_1, &autograd_service()},
@@ -62,6 +62,7 @@ const void* find_service(std::string_view id) {
       {PALIMPSEST_FACT_1, &fact_service()},
       {PALIMPSEST_DATASET_1, &dataset_service()},
       {PALIMPSEST_SECOND_MOMENT_1, &second_moment_service()},
+      {PALIMPSEST_STORE_1, &store_service()},
       {PALIMPSEST_ERROR_1, &error_service()},
       {PALIMPSEST_LOG_1, &log_service()},
       {PALIMPSEST_PROGRESS_1, &progress_service()},

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/rng.hpp"
@@ -43,11 +44,22 @@ struct DatasetRequest {
   bool filter = false;
 };
 
+// Content of a stored value, by name, and what its key is made of beside the experiment's own: store/1.
+struct StoreEntry {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::vector<std::pair<std::string, std::string>> texts;
+};
+using StoreKey = std::vector<std::pair<std::string, std::string>>;
+
 // What a process offers to all its instances. Members may be empty where a command needs no model.
 struct Session {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::function<std::shared_ptr<const TextDataset>(const DatasetRequest&)> open_dataset;
   std::function<std::shared_ptr<const model::SecondMoment>(std::int64_t layer)> second_moment;
+  // The entry of the key, read back from its stored form, in the order of names; `compute` makes it where there is none.
+  // `second_moments`: what these come from is part of the key.
+  std::function<StoreEntry(const StoreKey& key, bool second_moments, const std::function<StoreEntry()>& compute)>
+      get_or_compute;
   std::function<bool()> cancelled;
   std::uint64_t seed = 0;
 };
@@ -57,6 +69,9 @@ struct HostContext {
   std::shared_ptr<const Session> session;
   std::string kind;   // of the instance: decides what fact/1 shows
   std::string label;  // for log lines: kind and id
+  std::string version, library_sha256;  // of the plugin
+  // While a value for the store is computed: what its key covers, an or of PALIMPSEST_STORE_ON_*.
+  std::optional<std::uint32_t> store_scope;
   std::map<std::string, Rng, std::less<>> streams;
   std::vector<std::shared_ptr<const TextDataset>> datasets;
   std::vector<std::shared_ptr<const model::SecondMoment>> second_moments;
@@ -70,6 +85,9 @@ palimpsest_model_info model_info_of(const model::Config& config);
 
 // Runs a host function's body: what it throws becomes a status, its sentence the thread's last error.
 palimpsest_status guarded(const std::function<void()>& body) noexcept;
+// Fails while a value for the store is computed whose key does not cover `needed` (PALIMPSEST_STORE_ON_*; 0: what no key
+// covers). `what`: the service that was asked.
+void refuse_in_compute(const std::optional<std::uint32_t>& scope, std::uint32_t needed, std::string_view what);
 // The thread's last sentence, and its reset before a plugin is called.
 const std::string& last_error();
 void set_last_error(std::string sentence);
@@ -93,8 +111,11 @@ struct palimpsest_model {
   palimpsest::model::Parameters current;
   std::vector<palimpsest::model::Update> updates;
   std::uint64_t seed = 0;
+  std::optional<std::uint32_t> store_scope;  // as in HostContext
 
   const palimpsest::model::Parameters& at(palimpsest_stage stage) const {
+    if (stage != PALIMPSEST_STAGE_BASE)
+      palimpsest::plugin::refuse_in_compute(store_scope, PALIMPSEST_STORE_ON_WEIGHTS, "a stage other than base");
     return stage == PALIMPSEST_STAGE_BASE ? base : stage == PALIMPSEST_STAGE_EDITED ? edited : current;
   }
 };

@@ -13,6 +13,7 @@ const TextDataset& dataset_of(const palimpsest_dataset* dataset) {
 palimpsest_status open(const palimpsest_host* host, const palimpsest_dataset_request* raw, palimpsest_dataset** out) {
   return guarded([&] {
     HostContext& context = context_of(host);
+    refuse_in_compute(context.store_scope, 0, "dataset/1");
     if (!context.session || !context.session->open_dataset)
       fail(ErrorCode::kUnsupported, "no experiment runs, so there is no data");
     if (!(raw->validation_share > 0 && raw->validation_share < 1)) {

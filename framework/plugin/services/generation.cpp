@@ -26,6 +26,8 @@ palimpsest_status generate(palimpsest_model* model, const palimpsest_generation_
                            const palimpsest_generation_sink* sink) {
   palimpsest_status sink_status = PALIMPSEST_OK;
   const palimpsest_status status = guarded([&] {
+    if (request->temperature > 0)
+      refuse_in_compute(model->store_scope, PALIMPSEST_STORE_ON_SEED, "sampling by generation/1");
     const model::Tokenizer& tokenizer = *model->opened->tokenizer;
     std::vector<std::vector<std::int64_t>> prompts;
     for (size_t i = 0; i < request->prompt_count; ++i)

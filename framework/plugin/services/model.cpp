@@ -26,6 +26,7 @@ palimpsest_status parameter(palimpsest_model* model, palimpsest_stage stage, pal
 palimpsest_status update(palimpsest_model* model, int64_t index, int64_t* count, palimpsest_text* parameter_name,
                          palimpsest_tensor* u, palimpsest_tensor* v, palimpsest_tensor* dense) {
   return guarded([&] {
+    refuse_in_compute(model->store_scope, PALIMPSEST_STORE_ON_WEIGHTS, "model/1 update");
     *count = static_cast<int64_t>(model->updates.size());
     if (index < 0) return;
     if (index >= *count) fail(ErrorCode::kOutOfRange, "update ", index, " of ", *count);

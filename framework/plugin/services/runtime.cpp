@@ -36,6 +36,7 @@ int32_t cancel_requested(const palimpsest_host* host) {
 
 Rng& stream_of(const palimpsest_host* host, palimpsest_text name) {
   HostContext& context = context_of(host);
+  refuse_in_compute(context.store_scope, PALIMPSEST_STORE_ON_SEED, "random/1");
   const std::string key(view(name));
   const std::uint64_t seed = context.session ? context.session->seed : 0;
   return context.streams.try_emplace(key, seed, cat(context.label, "/", key)).first->second;

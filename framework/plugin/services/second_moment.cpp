@@ -10,6 +10,7 @@ namespace {
 
 const model::SecondMoment& moment_of(const palimpsest_host* host, int64_t layer) {
   HostContext& context = context_of(host);
+  refuse_in_compute(context.store_scope, PALIMPSEST_STORE_ON_SECOND_MOMENTS, "second-moment/1");
   if (!context.session || !context.session->second_moment) {
     fail(ErrorCode::kUnsupported, "no experiment runs, so there are no second moments");
   }

@@ -13,6 +13,7 @@ const palimpsest_tokenizer_v1& tokenizer_service();
 const palimpsest_fact_v1& fact_service();
 const palimpsest_dataset_v1& dataset_service();
 const palimpsest_second_moment_v1& second_moment_service();
+const palimpsest_store_v1& store_service();
 const palimpsest_error_v1& error_service();
 const palimpsest_log_v1& log_service();
 const palimpsest_progress_v1& progress_service();

@@ -13,14 +13,20 @@ extern "C" {
 
 typedef struct palimpsest_prompt_sink {
   void* context;
-  /* One more prompt: a template with one {} where the subject stands. Copied. Refused: no {}, more than one, a test
-   * prompt of the fact. */
+  /* One more prompt: a template with one {} where the subject stands.
+   * When: by augment, any number of times; the order is kept.
+   * Ownership: the text is the caller's; the host copies.
+   * Thread: instance. Errors: INVALID_ARGUMENT for no {} or more than one; return the same status. A test prompt of the
+   * fact is refused after augment has returned. */
   palimpsest_status (*prompt)(void* context, palimpsest_text prompt);
 } palimpsest_prompt_sink;
 
 typedef struct palimpsest_augmenter_v1 {
-  /* More prompts for one fact. Through fact/1 it sees the fact's `teach` prompts only. `model` is always the base
-   * model. */
+  /* More prompts for one fact. Through fact/1 it sees the fact's `teach` paraphrases only. `model` is always the base
+   * model, so that what is taught does not depend on what was edited before.
+   * When: once for each edited fact, before its edit.
+   * Ownership: everything passed lives for the call.
+   * Thread: instance. Errors: any; the edit does not take place. */
   palimpsest_status (*augment)(void* instance, palimpsest_model* model, const palimpsest_fact* fact,
                                const palimpsest_prompt_sink* sink);
 } palimpsest_augmenter_v1;

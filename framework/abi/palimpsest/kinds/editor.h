@@ -37,19 +37,32 @@ typedef struct palimpsest_edit_request {
  * wrong shape and a value that is not finite (PALIMPSEST_NUMERIC). */
 typedef struct palimpsest_update_sink {
   void* context;
-  /* W += U V^T; U [out, r], V [in, r], float32 or float64. */
+  /* W += U V^T; U [out, r], V [in, r], float32 or float64.
+   * When: by apply, any number of times; the order is kept, and each is rounded once into the weight's dtype.
+   * Ownership: the tensors stay the caller's and must not be written to afterwards: the host retains, never copies.
+   * Thread: instance. Errors: NOT_FOUND for a name the model has not, INVALID_ARGUMENT for a shape or dtype that does not
+   * fit, NUMERIC for NaN or infinity; then return the same status. */
   palimpsest_status (*low_rank)(void* context, palimpsest_text parameter, palimpsest_tensor u, palimpsest_tensor v);
-  /* W += delta; delta [out, in] (or the parameter's own shape), float32 or float64. */
+  /* W += delta; delta [out, in] (or the parameter's own shape), float32 or float64. When, Ownership, Thread and Errors:
+   * as low_rank. */
   palimpsest_status (*dense)(void* context, palimpsest_text parameter, palimpsest_tensor delta);
   /* A number worth keeping about one request (its index, or -1 for the whole call): loss at a step, norm of the update,
-   * ... `step` is -1 for numbers without steps. Goes to the results as it is. */
+   * ... `step` is -1 for numbers without steps. Goes to the results as it is.
+   * When: by apply, any number of times. Ownership: the host copies the name.
+   * Thread: instance. Errors: OUT_OF_RANGE for a request that is not there, NUMERIC for NaN or infinity; then return the
+   * same status. */
   palimpsest_status (*record)(void* context, int64_t request, palimpsest_text name, int64_t step, double value);
 } palimpsest_update_sink;
 
 typedef struct palimpsest_editor_v1 {
-  /* Computes and emits the updates that make `model` answer the requests. Called once per edit: with one fact's
-   * requests (isolated, sequential) or with all (batch). An error, or an exception, restores the bytes that the model
-   * had before. */
+  /* Computes and emits the updates that make `model` answer the requests. What it emits is open until it returns: OK
+   * commits and records, an error (or an exception) puts back the very bytes that the model had before, and nothing
+   * that was emitted remains.
+   * When: once per edit: with one fact's requests (isolated, sequential) or with all (batch); never re-entered.
+   * Ownership: `model`, `requests`, their facts and texts, and `sink` live for the call.
+   * Thread: instance; grad mode is on as the host had it, and is put back afterwards, as are the number of threads and
+   * the state of libtorch's default generator.
+   * Errors: any, with a sentence through error/1; the status of a sink that failed is returned as it is. */
   palimpsest_status (*apply)(void* instance, palimpsest_model* model, const palimpsest_edit_request* requests,
                              size_t count, const palimpsest_update_sink* sink);
 } palimpsest_editor_v1;
@@ -58,16 +71,25 @@ typedef struct palimpsest_editor_v1 {
  */
 typedef struct palimpsest_needs_sink {
   void* context;
-  /* apply will read the second moment of this layer's keys through second-moment/1. */
+  /* apply will read the second moment of this layer's keys through second-moment/1.
+   * When: by needs, once a layer. Ownership: nothing is passed. Thread: instance.
+   * Errors: none yet; return what is not OK. A layer outside the model is refused when needs has returned. */
   palimpsest_status (*second_moment)(void* context, int64_t layer);
-  /* apply may change this layer. */
+  /* apply may change this layer; an editor that names none says that it changes nothing.
+   * When, Ownership, Thread, Errors: as second_moment. */
   palimpsest_status (*edits_layer)(void* context, int64_t layer);
-  /* The largest number of facts that one apply takes; not called: any. */
+  /* The largest number of facts that one apply takes; not called: any.
+   * When: by needs, at most once. Ownership, Thread, Errors: as second_moment. */
   palimpsest_status (*largest_batch)(void* context, int64_t facts);
 } palimpsest_needs_sink;
 
 typedef struct palimpsest_editor_needs_v1 {
-  /* Called before any run. Errors: a parameter that does not fit the model, e.g. a layer it has not. */
+  /* Says what apply will need.
+   * When: before any run, so that a plan shows and shares it, and once more before apply; no model is open, and of the
+   * services only error/1 and log/1 are of use.
+   * Ownership: everything passed lives for the call.
+   * Thread: instance. Errors: OUT_OF_RANGE or INVALID_ARGUMENT for a parameter that does not fit the model, e.g. a layer
+   * it has not. */
   palimpsest_status (*needs)(void* instance, const palimpsest_model_info* info, const palimpsest_needs_sink* sink);
 } palimpsest_editor_needs_v1;
 
@@ -75,13 +97,25 @@ typedef struct palimpsest_editor_needs_v1 {
  * every isolated edit, saved with the stage and loaded when a run resumes. */
 typedef struct palimpsest_state_sink {
   void* context;
+  /* One tensor of the state, under a name that no other has.
+   * When: by save, any number of times. Ownership: the host copies; `value` stays the caller's.
+   * Thread: instance. Errors: UNSUPPORTED for a dtype that is not stored; then return the same status. */
   palimpsest_status (*tensor)(void* context, palimpsest_text name, palimpsest_tensor value);
 } palimpsest_state_sink;
 
 typedef struct palimpsest_editor_state_v1 {
+  /* Forgets everything that earlier calls of apply left.
+   * When: before the first apply of a stage, and so before every isolated edit. Ownership: what the state held is freed.
+   * Thread: instance. Errors: any; the edit does not take place. */
   palimpsest_status (*reset)(void* instance);
+  /* Gives the whole state to the sink: after load of it, apply must do what it would do here.
+   * When: after the last apply of a stage. Ownership: `sink` lives for the call.
+   * Thread: instance. Errors: any; the stage is not stored. */
   palimpsest_status (*save)(void* instance, const palimpsest_state_sink* sink);
-  /* Names and tensors as they were saved; valid for the call. */
+  /* Takes over a state that save gave, perhaps in another process.
+   * When: after reset, before the first apply of a stage that goes on from another.
+   * Ownership: names and tensors live for the call; keep a tensor by tensor/1 retain, and do not write to it.
+   * Thread: instance. Errors: CORRUPT or INVALID_ARGUMENT for a state that it did not save. */
   palimpsest_status (*load)(void* instance, const palimpsest_text* names, const palimpsest_tensor* values,
                             size_t count);
 } palimpsest_editor_state_v1;

@@ -26,31 +26,49 @@ enum {
 typedef struct palimpsest_example_sink {
   void* context;
   /* The tokens of one example and what is to be predicted at each: labels[i] is the token that position i stands for,
-   * as in the usual shifted loss (the host shifts), or -100 where no loss is taken. Arrays are copied. */
+   * as in the usual shifted loss (the host shifts), or -100 where no loss is taken.
+   * When: by example, exactly once. Ownership: the arrays stay the caller's; the host copies.
+   * Thread: instance. Errors: none yet; return what is not OK. */
   palimpsest_status (*example)(void* context, const int64_t* token_ids, const int64_t* labels, size_t count);
 } palimpsest_example_sink;
 
 typedef struct palimpsest_finetune_task_v1 {
-  /* Opens the data through dataset/1 and tokenizes as needed; called once, before everything below. `model` tells
-   * sizes. */
+  /* Opens the data through dataset/1 and tokenizes as needed; `model` tells sizes.
+   * When: once, before everything below. Ownership: `model` lives for the call; a dataset lives as long as the instance.
+   * Thread: instance. Errors: any; nothing is trained. INVALID_ARGUMENT where a split would be empty. */
   palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
+  /* How the host makes batches of the examples.
+   * When: after prepare; the same every time. Ownership: nothing is passed.
+   * Thread: instance. Errors: none; another number than PACK or PAD is refused. */
   palimpsest_batching (*batching)(void* instance);
-  /* Number of examples of a split. */
+  /* Number of examples of a split, the same every time.
+   * When: after prepare. Ownership: *count is the host's. Thread: instance. Errors: any; nothing is trained. */
   palimpsest_status (*count)(void* instance, palimpsest_split split, int64_t* count);
-  /* Example `index` of a split, 0 <= index < count; the same index gives the same example. */
+  /* Example `index` of a split, 0 <= index < count; the same index gives the same example.
+   * When: after prepare, in any order and as often as the host wants. Ownership: `sink` lives for the call.
+   * Thread: instance. Errors: OUT_OF_RANGE for an index that is not there; what the sink returned. */
   palimpsest_status (*example)(void* instance, palimpsest_split split, int64_t index,
                                const palimpsest_example_sink* sink);
-  /* The columns of the score. Live as long as the instance. */
+  /* The columns of the score.
+   * When: at any time. Ownership: *columns is the plugin's and lives as long as the instance.
+   * Thread: instance. Errors: any; nothing is scored. */
   palimpsest_status (*score_columns)(void* instance, const palimpsest_column** columns, size_t* count);
-  /* The task's own score of the model on the validation split, one row with fact -1. */
+  /* The task's own score of the model on the validation split, one row with fact -1. Must leave the model as it is.
+   * When: after prepare, at the measuring steps. Ownership: `model` and `sink` live for the call.
+   * Thread: instance. Errors: any; what the sink returned. */
   palimpsest_status (*score)(void* instance, palimpsest_model* model, const palimpsest_row_sink* sink);
 } palimpsest_finetune_task_v1;
 
 /* Optional: a loss of the task's own (DPO). The host still owns loop and optimiser. */
 typedef struct palimpsest_finetune_task_loss_v1 {
-  /* Once before step 0, e.g. to store reference log-probabilities: no second model is kept. */
+  /* Makes ready for loss, e.g. stores reference log-probabilities: no second model is kept.
+   * When: once before step 0, after the task's own prepare. Ownership: `model` lives for the call.
+   * Thread: instance. Errors: any; nothing is trained. */
   palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
-  /* The mean loss of the examples, a scalar tensor with its graph; the receiver releases it. */
+  /* The mean loss of the examples, a scalar tensor with its graph.
+   * When: after prepare, once for each batch of a step and of a validation.
+   * Ownership: *loss is the host's to release; `model` and `examples` live for the call.
+   * Thread: instance, with grad mode as the host wants the graph. Errors: any; the run ends. NUMERIC for NaN. */
   palimpsest_status (*loss)(void* instance, palimpsest_model* model, palimpsest_split split, const int64_t* examples,
                             size_t count, palimpsest_tensor* loss);
 } palimpsest_finetune_task_loss_v1;

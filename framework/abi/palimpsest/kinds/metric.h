@@ -30,11 +30,18 @@ typedef struct palimpsest_measure_request {
 } palimpsest_measure_request;
 
 typedef struct palimpsest_metric_v1 {
-  /* When to run: an or of PALIMPSEST_WHEN_*; may depend on parameters. */
+  /* When to run: an or of PALIMPSEST_WHEN_*; may depend on parameters.
+   * When: before the first measuring; the same every time. Ownership: nothing is passed.
+   * Thread: instance. Errors: none; 0 and unknown bits are refused by the conformance test. */
   uint32_t (*when)(void* instance);
-  /* The columns that every row of measure fills. *columns lives as long as the instance. */
+  /* The columns that every row of measure fills; the host summarises from these declarations alone.
+   * When: at any time. Ownership: *columns is the plugin's and lives as long as the instance.
+   * Thread: instance. Errors: any; nothing is measured. */
   palimpsest_status (*columns)(void* instance, const palimpsest_column** columns, size_t* count);
-  /* Measures and emits rows. Must leave the model as it is. */
+  /* Measures and emits rows. Must leave the model as it is.
+   * When: once for each measuring point that `when` names. Ownership: `request`, all that it points to, and `sink` live
+   * for the call.
+   * Thread: instance. Errors: any; what the sink returned. NUMERIC where the model's outputs are NaN or infinite. */
   palimpsest_status (*measure)(void* instance, const palimpsest_measure_request* request,
                                const palimpsest_row_sink* sink);
 } palimpsest_metric_v1;

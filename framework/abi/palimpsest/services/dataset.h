@@ -20,12 +20,20 @@ typedef struct palimpsest_dataset_request {
 } palimpsest_dataset_request;
 
 typedef struct palimpsest_dataset_v1 {
-  /* Opens; *out lives as long as the instance. Row errors name file and line. */
+  /* Opens, checks, filters and splits a file.
+   * When: within any function of an instance that runs in an experiment. Ownership: *out is the host's and lives as long
+   * as the instance; the request lives for the call.
+   * Thread: instance. Errors: NOT_FOUND for a file or column, INVALID_ARGUMENT for a row (naming file and line),
+   * OUT_OF_RANGE for a share, UNSUPPORTED where no experiment runs. */
   palimpsest_status (*open)(const palimpsest_host* host, const palimpsest_dataset_request* request,
                             palimpsest_dataset** out);
+  /* Number of rows of a split.
+   * When: after open. Ownership: *rows is the caller's. Thread: instance. Errors: none known. */
   palimpsest_status (*count)(const palimpsest_host* host, palimpsest_dataset* dataset, palimpsest_split split,
                              int64_t* rows);
-  /* Column `column` (index in the request) of a row; valid as long as the instance. */
+  /* Column `column` (index in the request) of a row.
+   * When: after open. Ownership: *out is a view that lives as long as the instance.
+   * Thread: instance. Errors: OUT_OF_RANGE. */
   palimpsest_status (*text)(const palimpsest_host* host, palimpsest_dataset* dataset, palimpsest_split split,
                             int64_t row, size_t column, palimpsest_text* out);
 } palimpsest_dataset_v1;

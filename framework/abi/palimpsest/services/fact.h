@@ -18,15 +18,19 @@ typedef struct palimpsest_probe {
 
 typedef struct palimpsest_fact_v1 {
   /* Named texts: "id", "relation", "role" ("edited" or "intrinsic"), "subject", "prompt" (template), "target_new",
-   * "target_true" ("" where unknown), "placebo" (a seeded random other target of the relation). PALIMPSEST_NOT_FOUND
-   * for other names. */
+   * "target_true" ("" where unknown), "placebo" (a seeded random other target of the relation).
+   * When: while the fact lives. Ownership: *out is a view that lives as long as the fact.
+   * Thread: instance. Errors: NOT_FOUND for other names, with those that there are. */
   palimpsest_status (*text)(const palimpsest_host* host, const palimpsest_fact* fact, const char* name,
                             palimpsest_text* out);
-  /* Named lists: "aliases", "relation_targets" (every other target of the relation). index < 0 gives *count only. */
+  /* Named lists: "aliases", "relation_targets" (every other target of the relation). index < 0 gives *count only; `out`
+   * may then be NULL.
+   * When, Ownership, Thread: as text. Errors: NOT_FOUND for other names, OUT_OF_RANGE for an index behind the last. */
   palimpsest_status (*list)(const palimpsest_host* host, const palimpsest_fact* fact, const char* name, int64_t index,
                             int64_t* count, palimpsest_text* out);
-  /* Probes that the calling kind may see: augmenters `teach` paraphrases and no others, metrics everything but `teach`.
-   * index < 0 gives *count only. */
+  /* Probes that the calling kind may see: augmenters `teach` paraphrases and no others, metrics everything but `teach`,
+   * the other kinds none. index < 0 gives *count only; `out` may then be NULL.
+   * When, Ownership, Thread: as text. Errors: OUT_OF_RANGE for an index behind the last. */
   palimpsest_status (*probe)(const palimpsest_host* host, const palimpsest_fact* fact, int64_t index, int64_t* count,
                              palimpsest_probe* out);
 } palimpsest_fact_v1;

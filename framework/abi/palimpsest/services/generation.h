@@ -24,13 +24,18 @@ typedef struct palimpsest_generation_request {
 
 typedef struct palimpsest_generation_sink {
   void* context;
-  /* Continuation of prompt `index`: text without the prompt, cut before a stop text, and its token ids. Called once a
-   * prompt, in order; views for the call. */
+  /* Continuation of prompt `index`: text without the prompt, cut before a stop text, and its token ids.
+   * When: by generate, once a prompt, in order. Ownership: views for the call.
+   * Thread: that of generate. Errors: any; generate ends and returns the same status. */
   palimpsest_status (*continuation)(void* context, size_t index, palimpsest_text text, const int64_t* token_ids,
                                     size_t count);
 } palimpsest_generation_sink;
 
 typedef struct palimpsest_generation_v1 {
+  /* Continues every prompt of the request.
+   * When: within a function that was given the model. Ownership: request and sink live for the call.
+   * Thread: instance. Errors: INVALID_ARGUMENT or OUT_OF_RANGE for options or prompts that do not fit the model, NUMERIC for
+   * logits that are not finite, what the sink returned. */
   palimpsest_status (*generate)(palimpsest_model* model, const palimpsest_generation_request* request,
                                 const palimpsest_generation_sink* sink);
 } palimpsest_generation_v1;

@@ -35,8 +35,10 @@ typedef struct palimpsest_replacement {
   const palimpsest_position* at; /* where, with `value` */
   size_t at_count;
   palimpsest_tensor value; /* [at_count, D] or [D]; NULL when callback is given */
-  /* Sees the site as [rows, tokens, D] (a handle for the call) and returns another of the same shape, which the host
-   * releases. Called on the calling thread during forward. A failure unwinds forward, which returns the same status. */
+  /* Sees the site as [rows, tokens, D] and returns another of the same shape and dtype.
+   * When: during forward, once, when the site is reached. Ownership: `site` is a handle for the call; *replaced is the
+   * host's to release.
+   * Thread: that of forward. Errors: any; forward unwinds and returns the same status. */
   palimpsest_status (*callback)(void* context, palimpsest_tensor site, palimpsest_tensor* replaced);
   void* callback_context;
 } palimpsest_replacement;
@@ -85,18 +87,34 @@ typedef struct palimpsest_forward_result {
 } palimpsest_forward_result;
 
 typedef struct palimpsest_model_v1 {
+  /* The shape of the model.
+   * When: while the model lives, which is the call that it was passed to; so for all below. Ownership: *out is the caller's.
+   * Thread: instance. Errors: none known. */
   palimpsest_status (*info)(palimpsest_model* model, palimpsest_model_info* out);
-  /* The weight by canonical name, a read-only tensor in the stage's dtype; the caller's to release. */
+  /* The weight by canonical name, in the model's dtype. It must not be written to: what was given stays what it was, also
+   * when the model changes later.
+   * When: as info. Ownership: *out is the caller's to release.
+   * Thread: instance. Errors: NOT_FOUND, with the nearest names. */
   palimpsest_status (*parameter)(palimpsest_model* model, palimpsest_stage stage, palimpsest_text name,
                                  palimpsest_tensor* out);
-  /* The updates recorded by the stages that edit, in order. Count first (index < 0 gives *count only); name valid until
-   * the next call; u, v or dense as in an editor's sink, the caller's to release. */
+  /* The updates recorded by the stages that edit, in order; u, v or dense as in an editor's sink, the others NULL.
+   * index < 0 gives *count only; the rest may then be NULL.
+   * When: as info. Ownership: the tensors are the caller's to release; the name is valid until the next call.
+   * Thread: instance. Errors: OUT_OF_RANGE for an index behind the last. */
   palimpsest_status (*update)(palimpsest_model* model, int64_t index, int64_t* count, palimpsest_text* parameter,
                               palimpsest_tensor* u, palimpsest_tensor* v, palimpsest_tensor* dense);
-  /* Runs the request. The graph is kept only when something given requires grad and grad mode is on. On failure nothing
-   * in *result is the caller's. */
+  /* Runs the request. The graph is kept only when something given requires grad and grad mode is on.
+   * When: as info, as often as wanted; not from within a callback of another forward.
+   * Ownership: the request and all that it points to live for the call; what *result receives is the caller's to release.
+   * On failure nothing in *result is the caller's.
+   * Thread: instance; callbacks run on it. Errors: INVALID_ARGUMENT for shapes, sites or combinations that do not fit,
+   * OUT_OF_RANGE for layers, positions and ids, NOT_FOUND for an overridden parameter, what a callback returned. */
   palimpsest_status (*forward)(palimpsest_model* model, const palimpsest_forward_request* request,
                                palimpsest_forward_result* result);
+  /* Ends a cache that forward returned.
+   * When: once for every such cache, before the call that the model lives for returns. Ownership: takes it; NULL is
+   * allowed.
+   * Thread: instance. Errors: none. */
   void (*release_cache)(palimpsest_model* model, palimpsest_cache* cache);
 } palimpsest_model_v1;
 
