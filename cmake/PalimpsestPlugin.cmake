@@ -9,6 +9,7 @@
 set(PALIMPSEST_PLUGIN_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}")
 set(PALIMPSEST_ABI_VERSION 0.2)
 set(PALIMPSEST_STABLE_TORCH 2.10.0)
+set(PALIMPSEST_STABLE_TORCH_NUMBER 0x020a000000000000)
 
 # The tag by which host and locked plugins recognise each other's libtorch, and the compiler's ABI.
 if(CMAKE_CXX_COMPILER)
@@ -80,5 +81,11 @@ function(palimpsest_add_plugin target)
   endif()
   if(arg_TIER STREQUAL "locked")
     palimpsest_use_torch(${target})
+  elseif(arg_TIER STREQUAL "stable")
+    # The headers then offer what every libtorch from the target on has.
+    target_compile_definitions(${target} PRIVATE TORCH_TARGET_VERSION=${PALIMPSEST_STABLE_TORCH_NUMBER})
+    target_include_directories(${target} SYSTEM PRIVATE "${PALIMPSEST_TORCH_INCLUDE}")
+    target_link_libraries(${target} PRIVATE "${PALIMPSEST_TORCH_CPU}")
+    target_link_options(${target} PRIVATE "-Wl,-rpath,${PALIMPSEST_TORCH_LIB_DIR}")
   endif()
 endfunction()
