@@ -35,6 +35,8 @@ Setup::Setup(const config::Document& document)
   environment_.registry = &registry_;
   environment_.catalog = &catalog_;
   environment_.store = &store_;
+  environment_.needs.command = {program().executable.string(), "ask-editor"};
+  environment_.needs.cache = program().store() / "probes";
 }
 
 }  // namespace palimpsest::app

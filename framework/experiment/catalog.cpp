@@ -80,7 +80,14 @@ const config::PluginSpec* Catalog::find(std::string_view kind, std::string_view 
   const std::string name = cat(kind, ":", id);
   if (const auto known = specs_.find(name); known != specs_.end()) return &known->second;
   const auto ids = registry_->ids(abi_kind(kind));
-  if (std::find(ids.begin(), ids.end(), id) == ids.end()) return nullptr;
+  if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
+    // Perhaps it is in a library that was refused unread.
+    for (const auto& refused : registry_->refused()) {
+      const std::string reason = "refused: " + refused.reason;
+      if (std::find(problems_.begin(), problems_.end(), reason) == problems_.end()) problems_.push_back(reason);
+    }
+    return nullptr;
+  }
   try {
     const plugin::Plugin plugin = registry_->find(abi_kind(kind), id);
     return &specs_.emplace(name, spec_of(*plugin.descriptor)).first->second;

@@ -30,7 +30,8 @@ class Catalog : public config::PluginCatalog {
   explicit Catalog(plugin::Registry& registry) : registry_(&registry) {}
   const config::PluginSpec* find(std::string_view kind, std::string_view id) const override;
   std::vector<std::string> available(std::string_view kind) const override;
-  // Why plugins that were asked for by a known name could not be loaded.
+  // Why plugins that were asked for by a known name could not be loaded; and, when a name was unknown, what was refused
+  // before its names could be read.
   const std::vector<std::string>& problems() const { return problems_; }
 
  private:

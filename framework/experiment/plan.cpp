@@ -68,13 +68,13 @@ std::string store_kind(NodeKind kind) {
   return kind == NodeKind::kSecondMoments ? "second_moment" : std::string(name_of(kind));
 }
 
-plugin::EditorNeeds editor_needs(const config::Cell& cell, plugin::Registry& registry) {
+plugin::EditorNeeds editor_needs(const config::Cell& cell, const Environment& environment) {
   const config::PluginChoice& choice = cell.experiment.editor;
   if (choice.id.empty()) return {};
-  const plugin::Editor editor(registry.find("editor", choice.id), nullptr, parameter_values(choice));
+  const plugin::Plugin editor = environment.registry->find("editor", choice.id);
   const model::Config config = model::read_config(cell.experiment.model.path.path);
   try {
-    return editor.needs(plugin::model_info_of(config));
+    return ask_needs(editor, parameter_values(choice), plugin::model_info_of(config), environment.needs);
   } catch (const Error& error) {
     rethrow_with_context(error, choice.position.text());
   }
@@ -264,7 +264,7 @@ Plan::Plan(const config::Document& document, const Environment& environment)
                   {},
                   {}};
   for (const auto& c : cells_) {
-    builder.needs.push_back(editor_needs(c, *environment.registry));
+    builder.needs.push_back(editor_needs(c, environment));
     unedited_.push_back(!edits(c) || builder.needs.back().edits_nothing);
     if (unedited_.back()) continue;
     if (c.experiment.facts.edited == 0) refuse_no_facts(c);

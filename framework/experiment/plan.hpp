@@ -17,6 +17,7 @@
 #include "experiment/catalog.hpp"
 #include "experiment/graph.hpp"
 #include "experiment/keys.hpp"
+#include "experiment/needs.hpp"
 #include "experiment/store.hpp"
 #include "plugin/registry.hpp"
 
@@ -28,6 +29,7 @@ struct Environment {
   plugin::Registry* registry = nullptr;
   Catalog* catalog = nullptr;
   Store* store = nullptr;
+  NeedsProcess needs;
 };
 
 enum class NodeKind {
@@ -86,8 +88,8 @@ class Plan {
   std::string digest_;
 };
 
-// What a cell's editor needs, asked of an instance.
-plugin::EditorNeeds editor_needs(const config::Cell& cell, plugin::Registry& registry);
+// What a cell's editor needs.
+plugin::EditorNeeds editor_needs(const config::Cell& cell, const Environment& environment);
 // The store's kind of a node, for nodes that store something there.
 std::string store_kind(NodeKind kind);
 

@@ -1,24 +1,23 @@
 #include "plugin/library.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define BOOST_DLL_USE_STD_FS
 #include <boost/dll/shared_library.hpp>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <system_error>
 #include <tuple>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/hash.hpp"
+#include "plugin/child.hpp"
 
 namespace palimpsest::plugin {
 namespace {
+
+// What a child says last when it found nothing wrong.
+constexpr const char* kSound = "palimpsest: library is sound";
 
 void check_abi(const Note& note, const std::string& name) {
   const bool same =
@@ -52,13 +51,6 @@ void check_torch(const Note& note, const HostBuild& host, const std::string& nam
   }
 }
 
-std::string describe_exit(int status) {
-  if (WIFSIGNALED(status)) {
-    return cat("it ended the process with signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
-  }
-  return cat("the process ended with status ", WEXITSTATUS(status));
-}
-
 // Loads the library in a child process, so that static constructors that crash or exit cannot take the host with them.
 void probe_in_child(const std::filesystem::path& path, const std::string& sha256, const HostBuild& host) {
   if (host.probe_command.empty()) return;
@@ -66,52 +58,19 @@ void probe_in_child(const std::filesystem::path& path, const std::string& sha256
                                               : host.probe_cache / Sha256().field(sha256).field(host.torch_tag).hex();
   if (!known.empty() && std::filesystem::exists(known)) return;
 
-  int pipe_ends[2];
-  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) fail(ErrorCode::kIo, "cannot make a pipe: ", std::strerror(errno));
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], 1);
-  posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], 2);
   std::vector<std::string> words = host.probe_command;
   words.push_back(path.string());
-  std::vector<char*> argv;
-  for (auto& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t child = 0;
-  const int error = ::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(pipe_ends[1]);
-  if (error != 0) {
-    ::close(pipe_ends[0]);
-    fail(ErrorCode::kIo, "cannot start ", words[0], ": ", std::strerror(error));
-  }
-  std::string said;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t got = ::read(pipe_ends[0], buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    if (said.size() < 16384) said.append(buffer, static_cast<std::size_t>(got));
-  }
-  ::close(pipe_ends[0]);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  constexpr std::string_view kDone = "palimpsest: library is sound\n";
-  const bool done = said.size() >= kDone.size() && said.compare(said.size() - kDone.size(), kDone.size(), kDone) == 0;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && done) {
+  const ChildEnd end = run_child(std::move(words), host.probe_seconds);
+  const bool done = end.exited_with(0) && end.last_line() == kSound;
+  if (done) {
     if (!known.empty()) write_file_atomically(known, path.string() + "\n");
     return;
   }
-  while (!said.empty() && said.back() == '\n') said.pop_back();
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 1 && !said.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, said.substr(said.rfind('\n') + 1));
-  }
+  const std::string said = end.last_line();
+  if (end.exited_with(1) && !said.empty()) throw Error(ErrorCode::kInvalidArgument, said);
   fail(ErrorCode::kInvalidArgument, path.string(), " could not be loaded: ",
-       WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "it ended the process while it was being loaded"
-                                                     : describe_exit(status),
-       said.empty() ? "" : cat("; it said: ", said.substr(said.rfind('\n') + 1)));
+       end.exited_with(0) ? "it ended the process while it was being loaded" : end.how(host.probe_seconds),
+       said.empty() ? "" : cat("; it said: ", said));
 }
 
 const palimpsest_library_v1& load(const std::filesystem::path& path) {
@@ -205,7 +164,7 @@ int probe_library(const std::filesystem::path& path, const HostBuild& host) {
     return 1;
   }
   // _exit skips static destructors: only loading is being tried here.
-  std::fputs("palimpsest: library is sound\n", stdout);
+  std::puts(kSound);
   std::fflush(stdout);
   ::_exit(0);
 }

@@ -21,6 +21,8 @@ struct HostBuild {
   // The command that loads a library in a child process: the path of the library is appended. Empty: no child process
   // (only for the child itself).
   std::vector<std::string> probe_command;
+  // How long a child may take. A library that waits for something while it is loaded would else stop every command.
+  int probe_seconds = 60;
   // Where results of probing are kept, by sha256 of the library and the host's tag; empty: nowhere.
   std::filesystem::path probe_cache;
 };

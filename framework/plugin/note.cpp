@@ -5,10 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -53,7 +57,9 @@ class Elf {
 void check_regular(const std::filesystem::path& library) {
   struct stat status{};
   if (::stat(library.c_str(), &status) != 0) {
-    fail(ErrorCode::kNotFound, "plugin library ", library.string(), " does not exist");
+    const int number = errno;
+    if (number == ENOENT) fail(ErrorCode::kNotFound, "plugin library ", library.string(), " does not exist");
+    fail(ErrorCode::kIo, "plugin library ", library.string(), " cannot be looked at: ", std::strerror(number));
   }
   if (!S_ISREG(status.st_mode)) {
     fail(ErrorCode::kIo, library.string(), " is not a regular file; expected a plugin library");
@@ -113,6 +119,22 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
+bool read_number(std::string_view text, int& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && number >= 0;
+}
+
+bool is_plain(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+// What stands in messages is the file's own and may be anything.
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 Note parse(std::string_view text, const std::string& name) {
   const auto bad = [&](std::string_view what) {
     fail(ErrorCode::kInvalidArgument, name, ": its plugin note cannot be read: ", what,
@@ -124,8 +146,11 @@ Note parse(std::string_view text, const std::string& name) {
     const std::size_t equals = line.find('=');
     if (equals == std::string_view::npos) bad("a line without '='");
     const std::string_view key = line.substr(0, equals), value = line.substr(equals + 1);
+    if (!is_printable(line)) bad("a line that is not plain text");
     if (key == "abi") {
-      abi = std::sscanf(std::string(value).c_str(), "%d.%d", &note.abi_major, &note.abi_minor) == 2;
+      const std::size_t dot = value.find('.');
+      abi = dot != std::string_view::npos && read_number(value.substr(0, dot), note.abi_major) &&
+            read_number(value.substr(dot + 1), note.abi_minor);
     } else if (key == "tier") {
       note.tier = value;
     } else if (key == "torch") {
@@ -138,6 +163,8 @@ Note parse(std::string_view text, const std::string& name) {
         const std::size_t colon = entry.find(':');
         if (colon == std::string_view::npos) bad("an id without its kind");
         note.plugins.push_back({std::string(entry.substr(0, colon)), std::string(entry.substr(colon + 1))});
+        if (!is_plain(note.plugins.back().kind) || !is_plain(note.plugins.back().id))
+          bad("a kind or id that is not lower case letters, digits, '_' or '-'");
       }
     }
   }
@@ -156,8 +183,12 @@ Note read_note(const std::filesystem::path& library) {
     fail(ErrorCode::kCorrupt, name, " is not a shared library (the file is empty)");
   }
   const MappedFile file(library);
-  const Elf elf(file.bytes(), name);
-  const Elf64_Ehdr header = read_header(elf, file.bytes(), name);
+  return read_note(file.bytes(), name);
+}
+
+Note read_note(std::span<const std::byte> bytes, const std::string& name) {
+  const Elf elf(bytes, name);
+  const Elf64_Ehdr header = read_header(elf, bytes, name);
   elf.range(header.e_phoff, std::uint64_t{header.e_phnum} * sizeof(Elf64_Phdr), "table of program headers");
   if (header.e_shnum > 0) {
     elf.range(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Elf64_Shdr), "table of section headers");

@@ -4,7 +4,9 @@
 // mapped.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,5 +30,7 @@ struct Note {
 // Throws Error, each message naming the file: kIo (not a regular file, not readable), kCorrupt (not ELF, or cut short),
 // kUnsupported (another machine or word size), kInvalidArgument (no note, or one that cannot be read).
 Note read_note(const std::filesystem::path& library);
+// The same of a file's bytes, which may be anything; messages begin with `name`.
+Note read_note(std::span<const std::byte> bytes, const std::string& name);
 
 }  // namespace palimpsest::plugin

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <system_error>
 #include <tuple>
 
 #include "base/error.hpp"
@@ -13,7 +14,8 @@ namespace {
 
 void refuse_if_everybody_writes(const std::filesystem::path& path, std::string_view what) {
   struct stat status{};
-  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
+  // The sticky bit keeps others from removing what is there, not from adding a library of their own.
+  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0) {
     fail(ErrorCode::kInvalidArgument, "the plugin ", what, " ", path.string(),
          " can be written by everybody on this machine; take that permission away (chmod o-w)");
   }
@@ -43,6 +45,10 @@ Registry::Registry(const std::vector<std::filesystem::path>& folders, HostBuild 
     for (const auto& file : files) {
       try {
         refuse_if_everybody_writes(file, "library");
+        // A link counts by where it leads.
+        std::error_code dangling;
+        const auto target = std::filesystem::canonical(file, dangling);
+        if (!dangling) refuse_if_everybody_writes(target.parent_path(), "folder");
         Note note = read_note(file);
         for (const auto& plugin : note.plugins) {
           const auto [owner, fresh] = owners.try_emplace({plugin.kind, plugin.id}, file);

@@ -1,0 +1,148 @@
+#include "experiment/needs.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/hash.hpp"
+#include "plugin/child.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kAnswer = "palimpsest: needs ";
+
+json question_of(const std::vector<plugin::ParameterValue>& values, const palimpsest_model_info& m) {
+  json parameters = json::array();
+  for (const auto& v : values) {
+    parameters.push_back({{"name", v.name},
+                          {"present", v.present},
+                          {"integer", v.integer},
+                          {"number", v.number},
+                          {"text", v.text},
+                          {"integers", v.integers},
+                          {"numbers", v.numbers},
+                          {"texts", v.texts}});
+  }
+  return {{"model", {m.layers, m.hidden, m.mlp, m.vocabulary, m.heads, m.max_positions}}, {"parameters", parameters}};
+}
+
+std::vector<plugin::ParameterValue> values_of(const json& question) {
+  std::vector<plugin::ParameterValue> values;
+  for (const auto& p : question.at("parameters")) {
+    plugin::ParameterValue v;
+    v.name = p.at("name");
+    v.present = p.at("present");
+    v.integer = p.at("integer");
+    v.number = p.at("number");
+    v.text = p.at("text");
+    v.integers = p.at("integers").get<std::vector<std::int64_t>>();
+    v.numbers = p.at("numbers").get<std::vector<double>>();
+    v.texts = p.at("texts").get<std::vector<std::string>>();
+    values.push_back(std::move(v));
+  }
+  return values;
+}
+
+json answer_of(const plugin::EditorNeeds& needs) {
+  return {{"second_moments", needs.second_moments},
+          {"edits_layers", needs.edits_layers},
+          {"largest_batch", needs.largest_batch},
+          {"edits_nothing", needs.edits_nothing}};
+}
+
+plugin::EditorNeeds needs_of(const std::string& text) {
+  const json answer = json::parse(text);
+  plugin::EditorNeeds needs;
+  needs.second_moments = answer.at("second_moments").get<std::vector<std::int64_t>>();
+  needs.edits_layers = answer.at("edits_layers").get<std::vector<std::int64_t>>();
+  needs.largest_batch = answer.at("largest_batch");
+  needs.edits_nothing = answer.at("edits_nothing");
+  return needs;
+}
+
+// A file that a parameter names may change and keep its name.
+bool names_a_file(const palimpsest_descriptor& descriptor, const std::vector<plugin::ParameterValue>& values) {
+  return std::any_of(values.begin(), values.end(), [&](const plugin::ParameterValue& value) {
+    for (std::size_t i = 0; i < descriptor.parameter_count; ++i) {
+      const auto& p = descriptor.parameters[i];
+      if (p.type == PALIMPSEST_PARAMETER_PATH && value.name == p.name && !value.text.empty()) return true;
+    }
+    return false;
+  });
+}
+
+std::string ask(const plugin::Plugin& plugin, const std::string& question, const NeedsProcess& process) {
+  std::vector<std::string> words = process.command;
+  words.insert(words.end(), {plugin.library->path().string(), plugin.descriptor->id, question});
+  const plugin::ChildEnd end = plugin::run_child(std::move(words), process.seconds);
+  const std::string line = end.last_line();
+  if (end.exited_with(0) && line.starts_with(kAnswer)) return line.substr(kAnswer.size());
+  if (end.exited_with(1) && !line.empty()) throw Error(ErrorCode::kInvalidArgument, line);
+  fail(ErrorCode::kInvalidArgument, "editor ", plugin.descriptor->id, " of ", plugin.library->path().string(),
+       ", asked what it needs: ",
+       end.exited_with(0) ? "it ended the process without an answer" : end.how(process.seconds),
+       line.empty() ? "" : cat("; it said: ", line));
+}
+
+}  // namespace
+
+plugin::EditorNeeds ask_needs(const plugin::Plugin& plugin, const std::vector<plugin::ParameterValue>& values,
+                              const palimpsest_model_info& model, const NeedsProcess& process) {
+  if (process.command.empty()) return plugin::Editor(plugin, nullptr, values).needs(model);
+  const std::string question = question_of(values, model).dump();
+  std::filesystem::path known;
+  if (!process.cache.empty() && !names_a_file(*plugin.descriptor, values)) {
+    known = process.cache /
+            Sha256().field("needs").field(plugin.library->sha256()).field(plugin.descriptor->id).field(question).hex();
+  }
+  if (!known.empty() && std::filesystem::exists(known)) {
+    try {
+      return needs_of(read_file(known));
+    } catch (const json::exception&) {
+      std::error_code gone;
+      std::filesystem::remove(known, gone);
+    }
+  }
+  const std::string answer = ask(plugin, question, process);
+  try {
+    plugin::EditorNeeds needs = needs_of(answer);
+    if (!known.empty()) write_file_atomically(known, answer);
+    return needs;
+  } catch (const json::exception& error) {
+    fail(ErrorCode::kInternal, "editor ", plugin.descriptor->id, ", asked what it needs, answered what cannot be read: ",
+         error.what());
+  }
+}
+
+int answer_needs(const std::filesystem::path& library, const std::string& id, const std::string& question,
+                 const plugin::HostBuild& host) {
+  try {
+    const json asked = json::parse(question);
+    const auto numbers = asked.at("model").get<std::vector<std::int64_t>>();
+    const palimpsest_model_info model = {numbers.at(0), numbers.at(1), numbers.at(2),
+                                         numbers.at(3), numbers.at(4), numbers.at(5)};
+    const auto opened = plugin::Library::open(library, host);
+    for (const auto* descriptor : opened->descriptors()) {
+      if (std::string_view(descriptor->kind) != PALIMPSEST_KIND_EDITOR || descriptor->id != id) continue;
+      const plugin::Editor editor({opened, descriptor}, nullptr, values_of(asked));
+      std::printf("\n%s%s\n", std::string(kAnswer).c_str(), answer_of(editor.needs(model)).dump().c_str());
+      std::fflush(stdout);
+      // Nothing that the plugin left for the process's end is of interest.
+      std::_Exit(0);
+    }
+    fail(ErrorCode::kNotFound, library.string(), " has no editor \"", id, "\"");
+  } catch (const std::exception& error) {
+    const std::string message = error.what();
+    std::fprintf(stderr, "\n%s\n", message.substr(0, message.find('\n')).c_str());
+    return 1;
+  }
+}
+
+}  // namespace palimpsest::experiment
