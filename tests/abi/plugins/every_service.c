@@ -462,10 +462,10 @@ static const palimpsest_parameter kParameters[] = {
      "Text that is opened through dataset/1."}};
 static const palimpsest_column kColumns[] = {
     {"service", PALIMPSEST_TEXT, "", "Id of the service that was asked.", PALIMPSEST_AGGREGATE_NONE,
-     PALIMPSEST_BASELINE_NONE},
+     PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
     {"functions", PALIMPSEST_INT64, "1", "How many of its functions were called and answered as they must.",
-     PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE},
-    {"number", PALIMPSEST_FLOAT64, "1", "A number that it gave.", PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE}};
+     PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+    {"number", PALIMPSEST_FLOAT64, "1", "A number that it gave.", PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE}};
 
 static palimpsest_status create(const palimpsest_host* host, const palimpsest_parameter_value* values, size_t count,
                                 void** out) {
