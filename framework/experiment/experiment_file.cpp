@@ -1,5 +1,6 @@
 #include "experiment/experiment_file.hpp"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -82,7 +83,10 @@ std::filesystem::path write_experiment_file(const Plan& plan) {
   writer.table(summarise(measurements, options));
   writer.table(gate);
   writer.table(contrasts(measurements, gate, options));
-  if (!timings.empty()) writer.table(results::merge_tables(timings, "/timing"));
+  for (const char* path : {"/timing", "/plugin_files"}) {
+    const auto has = [&](const auto& file) { return results::Reader(file).has(path); };
+    if (std::any_of(timings.begin(), timings.end(), has)) writer.table(results::merge_tables(timings, path));
+  }
 
   const auto& e = plan.experiment().experiment;
   const auto path = e.output / (e.name + ".h5");

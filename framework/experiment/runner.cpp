@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kTiming = "/timing";
+constexpr std::string_view kPluginFiles = "/plugin_files";
 
 // Made and written to before any work, so that hours of it do not end at a closed door.
 void open_output(const fs::path& output) {
@@ -58,6 +59,29 @@ results::Table timing_table() {
            {"host", "", "Name of the machine.", std::vector<std::string>{}}}};
 }
 
+// Where the cell's plugins were loaded from; what they are stands in /provenance/plugins of the cell's own file.
+results::Table plugin_files(const config::Cell& cell, plugin::Registry& registry) {
+  const config::Experiment& e = cell.experiment;
+  results::Table table{std::string(kPluginFiles),
+                       "One plugin of the cell, and the file that it was loaded from when the cell was made.",
+                       {{"cell", "", "Name of the cell.", std::vector<std::string>{}},
+                        {"kind", "", "Kind of the plugin.", std::vector<std::string>{}},
+                        {"id", "", "Id of the plugin.", std::vector<std::string>{}},
+                        {"version", "", "Version that the plugin states.", std::vector<std::string>{}},
+                        {"sha256", "", "SHA-256 of the file.", std::vector<std::string>{}},
+                        {"path", "", "Path of the file.", std::vector<std::string>{}}}};
+  std::vector<std::pair<const char*, const config::PluginChoice*>> choices = {
+      {"editor", &e.editor}, {"augmenter", &e.augmenter}, {"task", &e.task}, {"freeze_policy", &e.freeze_policy}};
+  for (const auto& metric : e.metrics) choices.emplace_back("metric", &metric);
+  for (const auto& [kind, choice] : choices) {
+    if (choice->id.empty()) continue;
+    const auto found = registry.find(abi_kind(kind), choice->id);
+    table.append_row({cell.name, found.descriptor->kind, choice->id, found.descriptor->version, found.library->sha256(),
+                      found.library->path().string()});
+  }
+  return table;
+}
+
 // The ids of all that a cell is made from, itself included.
 std::set<std::string> closure(const Plan& plan, const std::string& id) {
   std::set<std::string> found;
@@ -93,8 +117,8 @@ std::map<std::string, std::vector<results::Value>> earlier_rows(const fs::path& 
   return rows;
 }
 
-// Times and machine go beside the cell's file, never into it, so that equal runs give equal files.
-void write_timings(const Plan& plan, const RunReport& report) {
+// Times, machine and paths go beside the cell's file, never into it, so that equal runs give equal files.
+void write_timings(const Plan& plan, const RunReport& report, plugin::Registry& registry) {
   std::map<std::string, const NodeReport*> ran;
   for (const NodeReport& node : report.nodes) {
     if (node.state == NodeState::kRan) ran[node.id] = &node;
@@ -120,6 +144,7 @@ void write_timings(const Plan& plan, const RunReport& report) {
     for (const auto& [id, row] : rows) table.append_row(row);
     results::Writer writer;
     writer.table(table);
+    writer.table(plugin_files(plan.cells()[node.cell], registry));
     writer.commit(sidecar);
   }
 }
@@ -174,7 +199,7 @@ int run(const Plan& plan, const RunOptions& options, const Environment& environm
     ProgressView view;
     report = run_graph(plan.graph(), supervisor_options(plan, options, environment, view));
   }
-  write_timings(plan, report);
+  write_timings(plan, report, *environment.registry);
   const fs::path file = write_experiment_file(plan);
   if (report.stopped_by != 0) {
     std::cerr << "stopped; " << report.count(NodeState::kRan) + report.count(NodeState::kStored) << " of "

@@ -10,10 +10,11 @@ import unittest
 import h5py
 import xarray
 
-from world import SMALL, SOURCE, World
+from world import SMALL, SOURCE, World, sha256
 
 TABLES = ("cells", "facts", "metrics/retention", "metrics/edit_success", "metrics/first_token", "summary", "contrasts",
           "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score/language_modeling", "updates/index", "timing",
+          "plugin_files",
           "data", "edit_records")
 NAMES = {f"{variant},r{r}.h5" for variant in ("plain", "frozen", "unedited") for r in range(2)}
 
@@ -114,6 +115,19 @@ class Run(unittest.TestCase):
             self.assertIn("v_num_grad_steps", file.attrs["resolved_toml"])
             ids = {i.decode() if isinstance(i, bytes) else i for i in file["provenance/plugins/id"][...]}
             self.assertLessEqual({"rome", "language_modeling", "retention"}, ids)
+
+    def test_every_plugin_is_there_with_its_path_version_and_sha256(self):
+        with xarray.open_dataset(self.file, group="plugin_files", engine="h5netcdf") as table:
+            frame = table.to_dataframe()
+        for row in frame.itertuples():
+            self.assertEqual(row.sha256, sha256(row.path), row)
+        for cell, rows in frame.groupby("cell"):
+            with h5py.File(self.world.output / "cells" / f"{cell}.h5") as file:
+                own = file["provenance/plugins"]
+                recorded = {tuple(own[column][i].decode() for column in ("kind", "id", "version", "sha256"))
+                            for i in range(len(own["id"]))}
+                self.assertNotIn("path", own)
+            self.assertEqual({(r.kind, r.id, r.version, r.sha256) for r in rows.itertuples()}, recorded, cell)
 
     def test_an_edit_changes_its_layer_and_a_frozen_layer_stays(self):
         with h5py.File(self.world.output / "cells" / "frozen,r0.h5") as file:
