@@ -1,6 +1,7 @@
 // Editors that load, are well described, and do harm when they are used: in create, in needs, or in apply.
 //
 // Those that throw do it in a table of their own, past the SDK, whose boundary would make a status of it.
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -68,7 +69,7 @@ HOSTILE(UnknownParameter, "unknown_parameter", "Writes to a parameter that is no
 HOSTILE(Aborts, "aborts", "Ends its process by abort.", std::abort());
 HOSTILE(Segfaults, "segfaults", "Ends its process by a segmentation fault.", std::raise(SIGSEGV));
 HOSTILE(Exits, "exits", "Ends its process with status 0.", std::exit(0));
-HOSTILE(Loops, "loops", "Never comes back.", for (volatile int i = 0;; i = i + 1) {});
+HOSTILE(Loops, "loops", "Never comes back.", for (std::atomic<int> turns = 0;; ++turns) {});
 HOSTILE(Leaks, "leaks", "Takes memory until there is none.", for (;;) {
   constexpr std::size_t kPiece = std::size_t{64} << 20;
   std::memset(std::malloc(kPiece), 1, kPiece);
