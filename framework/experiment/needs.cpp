@@ -116,8 +116,8 @@ plugin::EditorNeeds ask_needs(const plugin::Plugin& plugin, const std::vector<pl
     if (!known.empty()) write_file_atomically(known, answer);
     return needs;
   } catch (const json::exception& error) {
-    fail(ErrorCode::kInternal, "editor ", plugin.descriptor->id, ", asked what it needs, answered what cannot be read: ",
-         error.what());
+    fail(ErrorCode::kInternal, "editor ", plugin.descriptor->id,
+         ", asked what it needs, answered what cannot be read: ", error.what());
   }
 }
 

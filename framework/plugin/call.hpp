@@ -1,5 +1,5 @@
-// One call into a plugin: exceptions caught, status checked, grad mode, thread count and libtorch's default generator as
-// they were.
+// One call into a plugin: exceptions caught, status checked, grad mode, thread count and libtorch's default generator
+// as they were.
 #pragma once
 
 #include <ATen/core/Tensor.h>

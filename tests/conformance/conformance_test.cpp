@@ -26,7 +26,8 @@ plugin::HostBuild this_build() {
 
 // Those of the build, the templates that new ones start from, and those in C and of tier `stable`.
 plugin::Registry& good() {
-  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS, PALIMPSEST_TEST_TEMPLATE, PALIMPSEST_TEST_ABI_PLUGINS}, this_build());
+  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS, PALIMPSEST_TEST_TEMPLATE, PALIMPSEST_TEST_ABI_PLUGINS},
+                                   this_build());
   return registry;
 }
 plugin::Registry& bad() {

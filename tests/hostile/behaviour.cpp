@@ -49,32 +49,32 @@ class Hostile : public sdk::Editor {
 };
 
 // A class whose apply does `...` after a good update.
-#define HOSTILE(Name, id, summary, ...)                                                                             \
-  class Name : public Hostile<Name> {                                                                               \
-   public:                                                                                                          \
-    static constexpr sdk::Info kInfo{id, "1.0.0", summary};                                                         \
-    using Hostile::Hostile;                                                                                         \
-    void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {         \
-      good_update(model, updates);                                                                                  \
-      __VA_ARGS__;                                                                                                  \
-    }                                                                                                               \
+#define HOSTILE(Name, id, summary, ...)                                                                     \
+  class Name : public Hostile<Name> {                                                                       \
+   public:                                                                                                  \
+    static constexpr sdk::Info kInfo{id, "1.0.0", summary};                                                 \
+    using Hostile::Hostile;                                                                                 \
+    void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override { \
+      good_update(model, updates);                                                                          \
+      __VA_ARGS__;                                                                                          \
+    }                                                                                                       \
   }
 
 HOSTILE(WrongShape, "wrong_shape", "Writes a tensor of the wrong shape.",
         updates.dense(sdk::mlp_down_parameter(kLayer), filled({3, 5}, 1)));
-HOSTILE(NanUpdate, "nan_update", "Writes NaN.",
-        good_update(model, updates, std::numeric_limits<double>::quiet_NaN()));
+HOSTILE(NanUpdate, "nan_update", "Writes NaN.", good_update(model, updates, std::numeric_limits<double>::quiet_NaN()));
 HOSTILE(UnknownParameter, "unknown_parameter", "Writes to a parameter that is not there.",
         updates.dense("layers.1.mlp.dawn.weight", filled({3, 5}, 1)));
 HOSTILE(Aborts, "aborts", "Ends its process by abort.", std::abort());
 HOSTILE(Segfaults, "segfaults", "Ends its process by a segmentation fault.", std::raise(SIGSEGV));
 HOSTILE(Exits, "exits", "Ends its process with status 0.", std::exit(0));
-HOSTILE(Loops, "loops", "Never comes back.", for (std::atomic<int> turns = 0;; ++turns) {});
-HOSTILE(Leaks, "leaks", "Takes memory until there is none.", for (;;) {
-  constexpr std::size_t kPiece = std::size_t{64} << 20;
-  std::memset(std::malloc(kPiece), 1, kPiece);
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-});
+HOSTILE(Loops, "loops", "Never comes back.", for (std::atomic<int> turns = 0;; ++turns){});
+HOSTILE(
+    Leaks, "leaks", "Takes memory until there is none.", for (;;) {
+      constexpr std::size_t kPiece = std::size_t{64} << 20;
+      std::memset(std::malloc(kPiece), 1, kPiece);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    });
 
 class CreateFails : public Hostile<CreateFails> {
  public:
@@ -117,16 +117,16 @@ class Bare : public Hostile<P> {
   }
 };
 
-#define BARE(Name, id, summary, ...)                                                                          \
-  class Name : public Bare<Name> {                                                                            \
-   public:                                                                                                    \
-    static constexpr sdk::Info kInfo{id, "1.0.0", summary};                                                   \
-    using Bare::Bare;                                                                                         \
+#define BARE(Name, id, summary, ...)                                                                             \
+  class Name : public Bare<Name> {                                                                               \
+   public:                                                                                                       \
+    static constexpr sdk::Info kInfo{id, "1.0.0", summary};                                                      \
+    using Bare::Bare;                                                                                            \
     static palimpsest_status bare_apply(void* instance, palimpsest_model* model, const palimpsest_edit_request*, \
-                                        size_t, const palimpsest_update_sink* sink) {                         \
-      good(instance, model, sink);                                                                            \
-      __VA_ARGS__;                                                                                            \
-    }                                                                                                         \
+                                        size_t, const palimpsest_update_sink* sink) {                            \
+      good(instance, model, sink);                                                                               \
+      __VA_ARGS__;                                                                                               \
+    }                                                                                                            \
   }
 
 BARE(Throws, "throws_std", "Throws a std::exception.", throw std::runtime_error("the parrot refuses"));

@@ -53,7 +53,8 @@ __asm__(
     ".long 1\n"
     "1: .asciz \"Palimpsest\"\n"
     "2: .balign 4\n"
-    "3: .ascii \"" NOTE "\"\n"
+    "3: .ascii \"" NOTE
+    "\"\n"
     "4: .balign 4\n"
     ".popsection\n");
 #endif
@@ -88,8 +89,7 @@ static const palimpsest_parameter kTwice[] = {
     {"a", PALIMPSEST_PARAMETER_NUMBER, 0, NUMBER(1), 0, 0, 0, 0, NULL, "", "A number."}};
 static const palimpsest_parameter kOutside[] = {
     {"a", PALIMPSEST_PARAMETER_NUMBER, 0, NUMBER(2), 1, 1, 0, 1, NULL, "", "A number."}};
-static const palimpsest_parameter kUnknownType[] = {
-    {"a", 99, 0, NUMBER(1), 0, 0, 0, 0, NULL, "", "A number."}};
+static const palimpsest_parameter kUnknownType[] = {{"a", 99, 0, NUMBER(1), 0, 0, 0, 0, NULL, "", "A number."}};
 
 static const palimpsest_descriptor kEditor = {KIND, ID, "1.0.0", SUMMARY, PARAMETERS, CREATE, destroy, get_interface};
 static const palimpsest_descriptor* const kDescriptors[] = {DESCRIPTORS};
@@ -102,5 +102,6 @@ const void* palimpsest_unused(void) {
 }
 
 #ifndef NO_SYMBOL
-PALIMPSEST_EXPORT const palimpsest_library_v1 palimpsest_library = {MAGIC, MAJOR, MINOR, TIER, TORCH, COMPILER, kDescriptors};
+PALIMPSEST_EXPORT const palimpsest_library_v1 palimpsest_library = {MAGIC, MAJOR,    MINOR,       TIER,
+                                                                    TORCH, COMPILER, kDescriptors};
 #endif

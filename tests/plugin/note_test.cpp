@@ -87,8 +87,17 @@ TEST(Note, OfALibraryWithHostileNumbersIsANoteOrASentence) {
   const std::size_t note_at = whole.find("Palimpsest");
   Rng rng(2, "numbers");
   const std::uint64_t size = whole.size();
-  const std::vector<std::uint64_t> numbers = {0, 1, 7, size - 1, size, size + 1, 0x7fffffff, 0xffffffff,
-                                              std::uint64_t{1} << 63, ~std::uint64_t{0}, ~std::uint64_t{0} - 11};
+  const std::vector<std::uint64_t> numbers = {0,
+                                              1,
+                                              7,
+                                              size - 1,
+                                              size,
+                                              size + 1,
+                                              0x7fffffff,
+                                              0xffffffff,
+                                              std::uint64_t{1} << 63,
+                                              ~std::uint64_t{0},
+                                              ~std::uint64_t{0} - 11};
   int refused = 0;
   for (int i = 0; i < 3000; ++i) {
     std::string copy = whole;

@@ -57,10 +57,10 @@ typedef struct palimpsest_descriptor {
   size_t parameter_count;
   /* Makes an instance from resolved parameters: a value for every row of the table, in its order.
    * When: once for each instance that the host wants; an editor's also for `plan`, where no model is open.
-   * Ownership: *instance is the plugin's, and the host's to give to destroy. `values` and all that they point to live for
-   * the call, `host` until destroy has returned. On failure *instance stays untouched.
-   * Thread: any, which becomes the instance's.
-   * Errors: INVALID_ARGUMENT for values that contradict each other (types, ranges and choices were checked by the host). */
+   * Ownership: *instance is the plugin's, and the host's to give to destroy. `values` and all that they point to live
+   * for the call, `host` until destroy has returned. On failure *instance stays untouched. Thread: any, which becomes
+   * the instance's. Errors: INVALID_ARGUMENT for values that contradict each other (types, ranges and choices were
+   * checked by the host). */
   palimpsest_status (*create)(const palimpsest_host* host, const palimpsest_parameter_value* values, size_t count,
                               void** instance);
   /* Ends an instance.
@@ -69,10 +69,9 @@ typedef struct palimpsest_descriptor {
    * Ownership: frees all that the instance holds, retained handles included.
    * Thread: the instance's. Errors: none; cannot fail. */
   void (*destroy)(void* instance);
-  /* The function table of an interface by `name/revision` (e.g. "editor/1"), or NULL where the plugin does not offer it.
-   * When: at any time after loading, without an instance; the same id gives the same answer.
-   * Ownership: the table is a constant of the library.
-   * Thread: any. Errors: none; an unknown id is NULL, never a table of something else. */
+  /* The function table of an interface by `name/revision` (e.g. "editor/1"), or NULL where the plugin does not offer
+   * it. When: at any time after loading, without an instance; the same id gives the same answer. Ownership: the table
+   * is a constant of the library. Thread: any. Errors: none; an unknown id is NULL, never a table of something else. */
   const void* (*get_interface)(const char* interface_id);
 } palimpsest_descriptor;
 

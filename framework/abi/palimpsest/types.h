@@ -10,8 +10,8 @@
  *  - A pointer is NULL only where a comment allows it.
  *
  * Every function pointer says When it is called (or may be), the Ownership of what crosses, the Thread and the Errors.
- * "Thread: instance" is the instance's own, as above. Where a function takes a `context`, that is the member of the sink
- * that holds the pointer, passed back unseen. */
+ * "Thread: instance" is the instance's own, as above. Where a function takes a `context`, that is the member of the
+ * sink that holds the pointer, passed back unseen. */
 #ifndef PALIMPSEST_TYPES_H
 #define PALIMPSEST_TYPES_H
 
@@ -136,8 +136,8 @@ typedef struct palimpsest_row_sink {
   /* One row: `fact` is an index into the facts of the request, or -1 for a row about no single fact; `values` are in
    * the order of the declared columns.
    * When: by measure or score, any number of times; the order is kept. Ownership: values and texts stay the caller's.
-   * Thread: instance. Errors: INVALID_ARGUMENT for a wrong count, OUT_OF_RANGE for a fact that is not there, NUMERIC for
-   * an infinity; then return the same status. */
+   * Thread: instance. Errors: INVALID_ARGUMENT for a wrong count, OUT_OF_RANGE for a fact that is not there, NUMERIC
+   * for an infinity; then return the same status. */
   palimpsest_status (*row)(void* context, int64_t fact, const palimpsest_cell_value* values, size_t count);
 } palimpsest_row_sink;
 

@@ -81,7 +81,8 @@ TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
     return std::make_shared<const model::SecondMoment>(1000 * at::diag(diagonal), 1000, layer);
   };
   session_->get_or_compute = [kept = std::make_shared<std::map<plugin::StoreKey, plugin::StoreEntry>>()](
-                                 const plugin::StoreKey& key, bool, const std::function<plugin::StoreEntry()>& compute) {
+                                 const plugin::StoreKey& key, bool,
+                                 const std::function<plugin::StoreEntry()>& compute) {
     const auto known = kept->find(key);
     return known != kept->end() ? known->second : kept->emplace(key, compute()).first->second;
   };

@@ -56,8 +56,8 @@ struct Session {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::function<std::shared_ptr<const TextDataset>(const DatasetRequest&)> open_dataset;
   std::function<std::shared_ptr<const model::SecondMoment>(std::int64_t layer)> second_moment;
-  // The entry of the key, read back from its stored form, in the order of names; `compute` makes it where there is none.
-  // `second_moments`: what these come from is part of the key.
+  // The entry of the key, read back from its stored form, in the order of names; `compute` makes it where there is
+  // none. `second_moments`: what these come from is part of the key.
   std::function<StoreEntry(const StoreKey& key, bool second_moments, const std::function<StoreEntry()>& compute)>
       get_or_compute;
   std::function<bool()> cancelled;
@@ -67,8 +67,8 @@ struct Session {
 struct HostContext {
   palimpsest_host host{};
   std::shared_ptr<const Session> session;
-  std::string kind;   // of the instance: decides what fact/1 shows
-  std::string label;  // for log lines: kind and id
+  std::string kind;                     // of the instance: decides what fact/1 shows
+  std::string label;                    // for log lines: kind and id
   std::string version, library_sha256;  // of the plugin
   // While a value for the store is computed: what its key covers, an or of PALIMPSEST_STORE_ON_*.
   std::optional<std::uint32_t> store_scope;
@@ -85,8 +85,8 @@ palimpsest_model_info model_info_of(const model::Config& config);
 
 // Runs a host function's body: what it throws becomes a status, its sentence the thread's last error.
 palimpsest_status guarded(const std::function<void()>& body) noexcept;
-// Fails while a value for the store is computed whose key does not cover `needed` (PALIMPSEST_STORE_ON_*; 0: what no key
-// covers). `what`: the service that was asked.
+// Fails while a value for the store is computed whose key does not cover `needed` (PALIMPSEST_STORE_ON_*; 0: what no
+// key covers). `what`: the service that was asked.
 void refuse_in_compute(const std::optional<std::uint32_t>& scope, std::uint32_t needed, std::string_view what);
 // The thread's last sentence, and its reset before a plugin is called.
 const std::string& last_error();

@@ -120,7 +120,8 @@ palimpsest_status get_or_compute(const palimpsest_host* host, palimpsest_model* 
                     {"plugin.library", context.library_sha256},
                     {"key", std::string(view(request->key))},
                     {"depends on", cat(request->depends_on)}};
-    if ((request->depends_on & PALIMPSEST_STORE_ON_WEIGHTS) != 0) key.emplace_back("weights", digest_of_changes(*model));
+    if ((request->depends_on & PALIMPSEST_STORE_ON_WEIGHTS) != 0)
+      key.emplace_back("weights", digest_of_changes(*model));
     if ((request->depends_on & PALIMPSEST_STORE_ON_SEED) != 0) key.emplace_back("seed", cat(context.session->seed));
     const bool second_moments = (request->depends_on & PALIMPSEST_STORE_ON_SECOND_MOMENTS) != 0;
     try {
@@ -141,8 +142,9 @@ void refuse_in_compute(const std::optional<std::uint32_t>& scope, std::uint32_t 
   const char* name = needed == PALIMPSEST_STORE_ON_WEIGHTS          ? "PALIMPSEST_STORE_ON_WEIGHTS"
                      : needed == PALIMPSEST_STORE_ON_SECOND_MOMENTS ? "PALIMPSEST_STORE_ON_SECOND_MOMENTS"
                                                                     : "PALIMPSEST_STORE_ON_SEED";
-  fail(ErrorCode::kInvalidArgument, what, " was used while a value for the store was computed, and its key does not cover ",
-       "it; ", needed == 0 ? "use it before and put what it gave into the key" : cat("add ", name, " to depends_on"));
+  fail(ErrorCode::kInvalidArgument, what,
+       " was used while a value for the store was computed, and its key does not cover ", "it; ",
+       needed == 0 ? "use it before and put what it gave into the key" : cat("add ", name, " to depends_on"));
 }
 
 const palimpsest_store_v1& store_service() {

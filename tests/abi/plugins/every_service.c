@@ -38,13 +38,13 @@ static palimpsest_status wrong(const every_service* self, const char* format, ..
   return PALIMPSEST_INTERNAL;
 }
 
-#define TRY(call)                                                                                  \
-  do {                                                                                             \
-    const palimpsest_status status_ = (call);                                                      \
+#define TRY(call)                                                                                   \
+  do {                                                                                              \
+    const palimpsest_status status_ = (call);                                                       \
     if (status_ != PALIMPSEST_OK) return wrong(self, "%s gave the status %d", #call, (int)status_); \
   } while (0)
-#define EXPECT(condition)                                                \
-  do {                                                                   \
+#define EXPECT(condition)                                                         \
+  do {                                                                            \
     if (!(condition)) return wrong(self, "expected of the host: %s", #condition); \
   } while (0)
 
@@ -103,9 +103,9 @@ static palimpsest_status doubled(void* context, palimpsest_tensor site, palimpse
   if (status == PALIMPSEST_OK) {
     float* narrow = malloc(count * sizeof *narrow);
     for (i = 0; narrow != NULL && i < count; ++i) narrow[i] = (float)numbers[i];
-    status = narrow == NULL ? PALIMPSEST_OUT_OF_MEMORY
-                            : self->tensors->wrap(self->host, narrow, PALIMPSEST_FLOAT32, info.shape, info.dimensions,
-                                                  replaced);
+    status = narrow == NULL
+                 ? PALIMPSEST_OUT_OF_MEMORY
+                 : self->tensors->wrap(self->host, narrow, PALIMPSEST_FLOAT32, info.shape, info.dimensions, replaced);
     free(narrow);
   }
   free(numbers);
@@ -457,15 +457,24 @@ typedef struct instance {
   char path[4096];
 } instance;
 
-static const palimpsest_parameter kParameters[] = {
-    {"file", PALIMPSEST_PARAMETER_PATH, 1, {0, 0, 0, 0, {NULL, 0}, 0, NULL, NULL, NULL}, 0, 0, 0, 0, NULL, "",
-     "Text that is opened through dataset/1."}};
+static const palimpsest_parameter kParameters[] = {{"file",
+                                                    PALIMPSEST_PARAMETER_PATH,
+                                                    1,
+                                                    {0, 0, 0, 0, {NULL, 0}, 0, NULL, NULL, NULL},
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    NULL,
+                                                    "",
+                                                    "Text that is opened through dataset/1."}};
 static const palimpsest_column kColumns[] = {
     {"service", PALIMPSEST_TEXT, "", "Id of the service that was asked.", PALIMPSEST_AGGREGATE_NONE,
      PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
     {"functions", PALIMPSEST_INT64, "1", "How many of its functions were called and answered as they must.",
      PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-    {"number", PALIMPSEST_FLOAT64, "1", "A number that it gave.", PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE}};
+    {"number", PALIMPSEST_FLOAT64, "1", "A number that it gave.", PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE,
+     PALIMPSEST_GATE_NONE}};
 
 static palimpsest_status create(const palimpsest_host* host, const palimpsest_parameter_value* values, size_t count,
                                 void** out) {
@@ -524,11 +533,17 @@ static const void* get_interface(const char* id) {
   return strcmp(id, PALIMPSEST_METRIC_1) == 0 ? &metric : NULL;
 }
 
-static const palimpsest_descriptor kEveryService = {
-    PALIMPSEST_KIND_METRIC, "every_service", "1.0.0", "Asks every service of the host, in pure C.", kParameters, 1, create,
-    destroy, get_interface};
+static const palimpsest_descriptor kEveryService = {PALIMPSEST_KIND_METRIC,
+                                                    "every_service",
+                                                    "1.0.0",
+                                                    "Asks every service of the host, in pure C.",
+                                                    kParameters,
+                                                    1,
+                                                    create,
+                                                    destroy,
+                                                    get_interface};
 static const palimpsest_descriptor* const kDescriptors[] = {&kEveryService, NULL};
 
-const palimpsest_library_v1 palimpsest_library = {PALIMPSEST_MAGIC,     PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
-                                                  PALIMPSEST_TIER,      PALIMPSEST_TORCH_TAG, PALIMPSEST_COMPILER,
+const palimpsest_library_v1 palimpsest_library = {PALIMPSEST_MAGIC, PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
+                                                  PALIMPSEST_TIER,  PALIMPSEST_TORCH_TAG, PALIMPSEST_COMPILER,
                                                   kDescriptors};

@@ -1,8 +1,8 @@
 /* An editor in pure C: makes the down-projection of one layer smaller, by less at every further edit.
  *
- * W <- W - amount / (1 + n) W, n the edits applied before. It links no library but libc, offers editor/1, editor.needs/1
- * and editor.state/1 (n is its state), and shows every rule of ownership: handles that it received are released on each
- * way out, handles that it was passed are not. */
+ * W <- W - amount / (1 + n) W, n the edits applied before. It links no library but libc, offers editor/1,
+ * editor.needs/1 and editor.state/1 (n is its state), and shows every rule of ownership: handles that it received are
+ * released on each way out, handles that it was passed are not. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,11 +36,28 @@ static palimpsest_status fail(const shrink* self, palimpsest_status status, cons
   return status;
 }
 
-static const palimpsest_parameter kParameters[] = {
-    {"layer", PALIMPSEST_PARAMETER_INTEGER, 0, {1, 0, 1, 0, {NULL, 0}, 0, NULL, NULL, NULL}, 1, 0, 0, 0, NULL, "",
-     "Layer whose MLP down-projection becomes smaller."},
-    {"amount", PALIMPSEST_PARAMETER_NUMBER, 0, {1, 0, 0, 0.125, {NULL, 0}, 0, NULL, NULL, NULL}, 1, 1, 0, 1, NULL, "1",
-     "Share of the weight that the first edit takes away."}};
+static const palimpsest_parameter kParameters[] = {{"layer",
+                                                    PALIMPSEST_PARAMETER_INTEGER,
+                                                    0,
+                                                    {1, 0, 1, 0, {NULL, 0}, 0, NULL, NULL, NULL},
+                                                    1,
+                                                    0,
+                                                    0,
+                                                    0,
+                                                    NULL,
+                                                    "",
+                                                    "Layer whose MLP down-projection becomes smaller."},
+                                                   {"amount",
+                                                    PALIMPSEST_PARAMETER_NUMBER,
+                                                    0,
+                                                    {1, 0, 0, 0.125, {NULL, 0}, 0, NULL, NULL, NULL},
+                                                    1,
+                                                    1,
+                                                    0,
+                                                    1,
+                                                    NULL,
+                                                    "1",
+                                                    "Share of the weight that the first edit takes away."}};
 
 static palimpsest_status create(const palimpsest_host* host, const palimpsest_parameter_value* values, size_t count,
                                 void** instance) {
@@ -121,8 +138,7 @@ static palimpsest_status save(void* instance, const palimpsest_state_sink* sink)
   const shrink* self = instance;
   const int64_t shape[] = {1};
   palimpsest_tensor applied = NULL;
-  palimpsest_status status =
-      self->tensors->wrap(self->host, &self->applied, PALIMPSEST_INT64, shape, 1, &applied);
+  palimpsest_status status = self->tensors->wrap(self->host, &self->applied, PALIMPSEST_INT64, shape, 1, &applied);
   if (status == PALIMPSEST_OK) status = sink->tensor(sink->context, text("applied"), applied);
   self->tensors->release(self->host, applied);
   return status;
@@ -155,11 +171,17 @@ static const void* get_interface(const char* id) {
   return NULL;
 }
 
-static const palimpsest_descriptor kShrink = {
-    PALIMPSEST_KIND_EDITOR, "shrink", "1.0.0", "Makes one down-projection smaller, in pure C.", kParameters,
-    sizeof kParameters / sizeof *kParameters, create, destroy, get_interface};
+static const palimpsest_descriptor kShrink = {PALIMPSEST_KIND_EDITOR,
+                                              "shrink",
+                                              "1.0.0",
+                                              "Makes one down-projection smaller, in pure C.",
+                                              kParameters,
+                                              sizeof kParameters / sizeof *kParameters,
+                                              create,
+                                              destroy,
+                                              get_interface};
 static const palimpsest_descriptor* const kDescriptors[] = {&kShrink, NULL};
 
-const palimpsest_library_v1 palimpsest_library = {PALIMPSEST_MAGIC,     PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
-                                                  PALIMPSEST_TIER,      PALIMPSEST_TORCH_TAG, PALIMPSEST_COMPILER,
+const palimpsest_library_v1 palimpsest_library = {PALIMPSEST_MAGIC, PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
+                                                  PALIMPSEST_TIER,  PALIMPSEST_TORCH_TAG, PALIMPSEST_COMPILER,
                                                   kDescriptors};

@@ -40,8 +40,8 @@ typedef struct palimpsest_update_sink {
   /* W += U V^T; U [out, r], V [in, r], float32 or float64.
    * When: by apply, any number of times; the order is kept, and each is rounded once into the weight's dtype.
    * Ownership: the tensors stay the caller's and must not be written to afterwards: the host retains, never copies.
-   * Thread: instance. Errors: NOT_FOUND for a name the model has not, INVALID_ARGUMENT for a shape or dtype that does not
-   * fit, NUMERIC for NaN or infinity; then return the same status. */
+   * Thread: instance. Errors: NOT_FOUND for a name the model has not, INVALID_ARGUMENT for a shape or dtype that does
+   * not fit, NUMERIC for NaN or infinity; then return the same status. */
   palimpsest_status (*low_rank)(void* context, palimpsest_text parameter, palimpsest_tensor u, palimpsest_tensor v);
   /* W += delta; delta [out, in] (or the parameter's own shape), float32 or float64. When, Ownership, Thread and Errors:
    * as low_rank. */
@@ -49,8 +49,8 @@ typedef struct palimpsest_update_sink {
   /* A number worth keeping about one request (its index, or -1 for the whole call): loss at a step, norm of the update,
    * ... `step` is -1 for numbers without steps. Goes to the results as it is.
    * When: by apply, any number of times. Ownership: the host copies the name.
-   * Thread: instance. Errors: OUT_OF_RANGE for a request that is not there, NUMERIC for NaN or infinity; then return the
-   * same status. */
+   * Thread: instance. Errors: OUT_OF_RANGE for a request that is not there, NUMERIC for NaN or infinity; then return
+   * the same status. */
   palimpsest_status (*record)(void* context, int64_t request, palimpsest_text name, int64_t step, double value);
 } palimpsest_update_sink;
 
@@ -88,8 +88,8 @@ typedef struct palimpsest_editor_needs_v1 {
    * When: before any run, so that a plan shows and shares it, and once more before apply; no model is open, and of the
    * services only error/1 and log/1 are of use.
    * Ownership: everything passed lives for the call.
-   * Thread: instance. Errors: OUT_OF_RANGE or INVALID_ARGUMENT for a parameter that does not fit the model, e.g. a layer
-   * it has not. */
+   * Thread: instance. Errors: OUT_OF_RANGE or INVALID_ARGUMENT for a parameter that does not fit the model, e.g. a
+   * layer it has not. */
   palimpsest_status (*needs)(void* instance, const palimpsest_model_info* info, const palimpsest_needs_sink* sink);
 } palimpsest_editor_needs_v1;
 
@@ -105,8 +105,8 @@ typedef struct palimpsest_state_sink {
 
 typedef struct palimpsest_editor_state_v1 {
   /* Forgets everything that earlier calls of apply left.
-   * When: before the first apply of a stage, and so before every isolated edit. Ownership: what the state held is freed.
-   * Thread: instance. Errors: any; the edit does not take place. */
+   * When: before the first apply of a stage, and so before every isolated edit. Ownership: what the state held is
+   * freed. Thread: instance. Errors: any; the edit does not take place. */
   palimpsest_status (*reset)(void* instance);
   /* Gives the whole state to the sink: after load of it, apply must do what it would do here.
    * When: after the last apply of a stage. Ownership: `sink` lives for the call.

@@ -34,8 +34,8 @@ typedef struct palimpsest_example_sink {
 
 typedef struct palimpsest_finetune_task_v1 {
   /* Opens the data through dataset/1 and tokenizes as needed; `model` tells sizes.
-   * When: once, before everything below. Ownership: `model` lives for the call; a dataset lives as long as the instance.
-   * Thread: instance. Errors: any; nothing is trained. INVALID_ARGUMENT where a split would be empty. */
+   * When: once, before everything below. Ownership: `model` lives for the call; a dataset lives as long as the
+   * instance. Thread: instance. Errors: any; nothing is trained. INVALID_ARGUMENT where a split would be empty. */
   palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
   /* How the host makes batches of the examples.
    * When: after prepare; the same every time. Ownership: nothing is passed.

@@ -42,16 +42,16 @@ typedef struct palimpsest_freeze_sink {
   /* Parameter `index` changes, but not along the orthonormal columns of `basis`: the displacement from the entering
    * weights is projected after each optimiser step.
    * When: by decide, any number of times. Ownership: `basis` stays the caller's; the host keeps a copy in float32.
-   * Thread: instance. Errors: OUT_OF_RANGE, INVALID_ARGUMENT for a shape that does not fit, NUMERIC for columns that are
-   * not orthonormal; then return the same status. */
+   * Thread: instance. Errors: OUT_OF_RANGE, INVALID_ARGUMENT for a shape that does not fit, NUMERIC for columns that
+   * are not orthonormal; then return the same status. */
   palimpsest_status (*project)(void* context, size_t index, palimpsest_side side, palimpsest_tensor basis);
 } palimpsest_freeze_sink;
 
 typedef struct palimpsest_freeze_policy_v1 {
   /* Decides what fine-tuning may change; a parameter that is not named to the sink stays trainable.
    * When: once, before step 0. Ownership: everything passed lives for the call.
-   * Thread: instance. Errors: a policy that was meant to freeze something and finds nothing to freeze must return one, as
-   * must one that would freeze everything. */
+   * Thread: instance. Errors: a policy that was meant to freeze something and finds nothing to freeze must return one,
+   * as must one that would freeze everything. */
   palimpsest_status (*decide)(void* instance, const palimpsest_model_info* info,
                               const palimpsest_parameter_info* parameters, size_t parameter_count,
                               const palimpsest_recorded_update* updates, size_t update_count,

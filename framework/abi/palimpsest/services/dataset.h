@@ -21,10 +21,10 @@ typedef struct palimpsest_dataset_request {
 
 typedef struct palimpsest_dataset_v1 {
   /* Opens, checks, filters and splits a file.
-   * When: within any function of an instance that runs in an experiment. Ownership: *out is the host's and lives as long
-   * as the instance; the request lives for the call.
-   * Thread: instance. Errors: NOT_FOUND for a file or column, INVALID_ARGUMENT for a row (naming file and line),
-   * OUT_OF_RANGE for a share, UNSUPPORTED where no experiment runs. */
+   * When: within any function of an instance that runs in an experiment. Ownership: *out is the host's and lives as
+   * long as the instance; the request lives for the call. Thread: instance. Errors: NOT_FOUND for a file or column,
+   * INVALID_ARGUMENT for a row (naming file and line), OUT_OF_RANGE for a share, UNSUPPORTED where no experiment runs.
+   */
   palimpsest_status (*open)(const palimpsest_host* host, const palimpsest_dataset_request* request,
                             palimpsest_dataset** out);
   /* Number of rows of a split.

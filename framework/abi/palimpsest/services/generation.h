@@ -34,8 +34,8 @@ typedef struct palimpsest_generation_sink {
 typedef struct palimpsest_generation_v1 {
   /* Continues every prompt of the request.
    * When: within a function that was given the model. Ownership: request and sink live for the call.
-   * Thread: instance. Errors: INVALID_ARGUMENT or OUT_OF_RANGE for options or prompts that do not fit the model, NUMERIC for
-   * logits that are not finite, what the sink returned. */
+   * Thread: instance. Errors: INVALID_ARGUMENT or OUT_OF_RANGE for options or prompts that do not fit the model,
+   * NUMERIC for logits that are not finite, what the sink returned. */
   palimpsest_status (*generate)(palimpsest_model* model, const palimpsest_generation_request* request,
                                 const palimpsest_generation_sink* sink);
 } palimpsest_generation_v1;

@@ -88,13 +88,12 @@ typedef struct palimpsest_forward_result {
 
 typedef struct palimpsest_model_v1 {
   /* The shape of the model.
-   * When: while the model lives, which is the call that it was passed to; so for all below. Ownership: *out is the caller's.
-   * Thread: instance. Errors: none known. */
+   * When: while the model lives, which is the call that it was passed to; so for all below. Ownership: *out is the
+   * caller's. Thread: instance. Errors: none known. */
   palimpsest_status (*info)(palimpsest_model* model, palimpsest_model_info* out);
-  /* The weight by canonical name, in the model's dtype. It must not be written to: what was given stays what it was, also
-   * when the model changes later.
-   * When: as info. Ownership: *out is the caller's to release.
-   * Thread: instance. Errors: NOT_FOUND, with the nearest names. */
+  /* The weight by canonical name, in the model's dtype. It must not be written to: what was given stays what it was,
+   * also when the model changes later. When: as info. Ownership: *out is the caller's to release. Thread: instance.
+   * Errors: NOT_FOUND, with the nearest names. */
   palimpsest_status (*parameter)(palimpsest_model* model, palimpsest_stage stage, palimpsest_text name,
                                  palimpsest_tensor* out);
   /* The updates recorded by the stages that edit, in order; u, v or dense as in an editor's sink, the others NULL.
@@ -105,10 +104,10 @@ typedef struct palimpsest_model_v1 {
                               palimpsest_tensor* u, palimpsest_tensor* v, palimpsest_tensor* dense);
   /* Runs the request. The graph is kept only when something given requires grad and grad mode is on.
    * When: as info, as often as wanted; not from within a callback of another forward.
-   * Ownership: the request and all that it points to live for the call; what *result receives is the caller's to release.
-   * On failure nothing in *result is the caller's.
-   * Thread: instance; callbacks run on it. Errors: INVALID_ARGUMENT for shapes, sites or combinations that do not fit,
-   * OUT_OF_RANGE for layers, positions and ids, NOT_FOUND for an overridden parameter, what a callback returned. */
+   * Ownership: the request and all that it points to live for the call; what *result receives is the caller's to
+   * release. On failure nothing in *result is the caller's. Thread: instance; callbacks run on it. Errors:
+   * INVALID_ARGUMENT for shapes, sites or combinations that do not fit, OUT_OF_RANGE for layers, positions and ids,
+   * NOT_FOUND for an overridden parameter, what a callback returned. */
   palimpsest_status (*forward)(palimpsest_model* model, const palimpsest_forward_request* request,
                                palimpsest_forward_result* result);
   /* Ends a cache that forward returned.

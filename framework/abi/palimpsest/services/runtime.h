@@ -53,7 +53,8 @@ typedef struct palimpsest_random_v1 {
    * count of numbers drawn before) gives the same numbers everywhere; streams do not disturb each other, nor those of
    * other plugins.
    * When: at any time. Ownership: `out` has room for `count` numbers and is the caller's.
-   * Thread: instance. Errors: INVALID_ARGUMENT while a value for the store is computed that does not depend on the seed. */
+   * Thread: instance. Errors: INVALID_ARGUMENT while a value for the store is computed that does not depend on the
+   * seed. */
   palimpsest_status (*uniform)(const palimpsest_host* host, palimpsest_text stream, double* out, size_t count);
   /* Standard normal; When, Ownership, Thread, Errors: as uniform. */
   palimpsest_status (*normal)(const palimpsest_host* host, palimpsest_text stream, double* out, size_t count);

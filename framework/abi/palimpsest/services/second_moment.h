@@ -13,14 +13,13 @@ extern "C" {
 
 typedef struct palimpsest_second_moment_v1 {
   /* The mean matrix [mlp, mlp], float64, and the number of keys it is the mean of.
-   * When: by apply, for layers announced through editor.needs/1. Ownership: *out is the caller's to release and must not be
-   * written to.
-   * Thread: instance. Errors: INVALID_ARGUMENT for a layer that was not announced, UNSUPPORTED where no experiment runs. */
+   * When: by apply, for layers announced through editor.needs/1. Ownership: *out is the caller's to release and must
+   * not be written to. Thread: instance. Errors: INVALID_ARGUMENT for a layer that was not announced, UNSUPPORTED where
+   * no experiment runs. */
   palimpsest_status (*matrix)(const palimpsest_host* host, int64_t layer, palimpsest_tensor* out, int64_t* count);
   /* X with (scale * C) X = rhs; rhs [mlp] or [mlp, n], float64 or float32; X float64.
-   * When: as matrix; the factor is made at the first call and kept. Ownership: *out is the caller's to release, `rhs` stays
-   * the caller's.
-   * Thread: instance. Errors: as matrix; NUMERIC when C is not positive definite. */
+   * When: as matrix; the factor is made at the first call and kept. Ownership: *out is the caller's to release, `rhs`
+   * stays the caller's. Thread: instance. Errors: as matrix; NUMERIC when C is not positive definite. */
   palimpsest_status (*solve)(const palimpsest_host* host, int64_t layer, double scale, palimpsest_tensor rhs,
                              palimpsest_tensor* out);
 } palimpsest_second_moment_v1;

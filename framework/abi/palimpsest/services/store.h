@@ -43,21 +43,20 @@ typedef struct palimpsest_store_request {
   int32_t reserved; /* 0 */
   /* Makes the content. Inside, a service whose answer is not part of the key fails with INVALID_ARGUMENT: random/1,
    * second-moment/1 and other weights than the base model's unless depends_on names them, dataset/1 and store/1 always.
-   * When: by get_or_compute, at most once, when no entry is stored; of several processes that want one entry one computes
-   * and the others wait for it. Ownership: `content` lives for the call.
-   * Thread: that of get_or_compute. Errors: any; nothing is stored, and get_or_compute returns the same status. */
+   * When: by get_or_compute, at most once, when no entry is stored; of several processes that want one entry one
+   * computes and the others wait for it. Ownership: `content` lives for the call. Thread: that of get_or_compute.
+   * Errors: any; nothing is stored, and get_or_compute returns the same status. */
   palimpsest_status (*compute)(void* context, const palimpsest_store_sink* content);
   void* compute_context;
 } palimpsest_store_request;
 
 typedef struct palimpsest_store_v1 {
-  /* Gives the entry of the request's key to `content`: tensors, then texts, each in the order of their names, tensors on
-   * the CPU. It is always read back from its stored form, so that a run that computed it and a run that found it go on
-   * with the same bits; a damaged entry is computed again.
-   * When: within a function that was given `model`; not from within compute.
-   * Ownership: request and `content` live for the call.
-   * Thread: instance. Errors: what compute or `content` returned; INVALID_ARGUMENT for a key that is empty or no UTF-8; IO;
-   * UNSUPPORTED where no experiment runs. */
+  /* Gives the entry of the request's key to `content`: tensors, then texts, each in the order of their names, tensors
+   * on the CPU. It is always read back from its stored form, so that a run that computed it and a run that found it go
+   * on with the same bits; a damaged entry is computed again. When: within a function that was given `model`; not from
+   * within compute. Ownership: request and `content` live for the call. Thread: instance. Errors: what compute or
+   * `content` returned; INVALID_ARGUMENT for a key that is empty or no UTF-8; IO; UNSUPPORTED where no experiment runs.
+   */
   palimpsest_status (*get_or_compute)(const palimpsest_host* host, palimpsest_model* model,
                                       const palimpsest_store_request* request, const palimpsest_store_sink* content);
 } palimpsest_store_v1;

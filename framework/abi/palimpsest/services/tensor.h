@@ -41,9 +41,8 @@ typedef struct palimpsest_tensor_v1 {
    * Thread: any. Errors: UNSUPPORTED for a dtype or more dimensions than cross the ABI. */
   palimpsest_status (*info)(const palimpsest_host* host, palimpsest_tensor tensor, palimpsest_tensor_info* out);
   /* Reads in place, without copy.
-   * When: while a handle is held. Ownership: the numbers are the tensor's: valid while a handle to it is held, and never
-   * written to.
-   * Thread: any. Errors: UNSUPPORTED off the CPU, and as info. */
+   * When: while a handle is held. Ownership: the numbers are the tensor's: valid while a handle to it is held, and
+   * never written to. Thread: any. Errors: UNSUPPORTED off the CPU, and as info. */
   palimpsest_status (*data)(const palimpsest_host* host, palimpsest_tensor tensor, palimpsest_tensor_data* out);
   /* A float64 copy of every element in row-major order into `out`; any dtype, device and strides.
    * When: while a handle is held. Ownership: `out` is the caller's and has room for `capacity` numbers.

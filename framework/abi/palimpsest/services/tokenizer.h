@@ -47,8 +47,8 @@ typedef struct palimpsest_tokenizer_v1 {
                               const palimpsest_text_sink* sink);
   /* Index, within the prompt's ids, of the last token of `subject` in the prompt made of `prompt_template` with {}
    * filled.
-   * When, Thread: as encode. Ownership: *index is the caller's. Errors: INVALID_ARGUMENT for a template without {}, and as
-   * encode. */
+   * When, Thread: as encode. Ownership: *index is the caller's. Errors: INVALID_ARGUMENT for a template without {}, and
+   * as encode. */
   palimpsest_status (*subject_last_token)(const palimpsest_host* host, palimpsest_text prompt_template,
                                           palimpsest_text subject, int64_t* index);
   /* Ids of special tokens, -1 where the tokenizer has none.

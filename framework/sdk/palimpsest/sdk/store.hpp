@@ -70,9 +70,8 @@ inline Stored get_or_compute(const Host& host, const Model& model, std::string_v
       },
       [](void* context, palimpsest_text name, palimpsest_text value) -> palimpsest_status {
         auto& self = *static_cast<Reading*>(context);
-        return guarded(self.host, [&] {
-          self.stored.texts.insert_or_assign(std::string(view(name)), std::string(view(value)));
-        });
+        return guarded(self.host,
+                       [&] { self.stored.texts.insert_or_assign(std::string(view(name)), std::string(view(value))); });
       }};
   const palimpsest_status status = service<palimpsest_store_v1>(host.get(), PALIMPSEST_STORE_1)
                                        .get_or_compute(host.get(), model.get(), &request, &sink);
