@@ -33,13 +33,13 @@ typedef struct palimpsest_edit_request {
 } palimpsest_edit_request;
 
 /* Where an editor's updates go. Each call commits W' = round(float32(W) + update) into the host's open transaction:
- * later calls of model/1 within the same apply see it. The host retains, never copies, and refuses an unknown name, a
- * wrong shape and a value that is not finite (PALIMPSEST_NUMERIC). */
+ * later calls of model/1 within the same apply see it. It refuses an unknown name, a wrong shape and a value
+ * that is not finite (PALIMPSEST_NUMERIC). */
 typedef struct palimpsest_update_sink {
   void* context;
   /* W += U V^T; U [out, r], V [in, r], float32 or float64.
    * When: by apply, any number of times; the order is kept, and each is rounded once into the weight's dtype.
-   * Ownership: the tensors stay the caller's and must not be written to afterwards: the host retains, never copies.
+   * Ownership: the tensors stay the caller's; the host keeps their values in float32, as recorded.
    * Thread: instance. Errors: NOT_FOUND for a name the model has not, INVALID_ARGUMENT for a shape or dtype that does
    * not fit, NUMERIC for NaN or infinity; then return the same status. */
   palimpsest_status (*low_rank)(void* context, palimpsest_text parameter, palimpsest_tensor u, palimpsest_tensor v);
