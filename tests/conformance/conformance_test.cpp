@@ -1,12 +1,15 @@
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "conformance/world.hpp"
 #include "plugin/conformance/checks.hpp"
 
@@ -111,7 +114,7 @@ TEST(BrokenPlugin, IsFoundOut) {
       {"metric", "counts_calls", check_repeatable, "gives something else"},
       {"metric", "counts_instances", check_isolated, "after another one ran"},
       {"metric", "writes_weights", check_weights, "changed the weights"},
-      {"metric", "writes_weights", check_failing_sink, "a failed call changed the weights"},
+      {"metric", "writes_when_refused", check_failing_sink, "a failed call changed the weights"},
       {"metric", "ignores_sink", check_failing_sink, "gave OK"},
       {"augmenter", "throws", check_failing_sink, "through the C boundary"},
       {"metric", "leaves_grad_mode",
@@ -124,19 +127,70 @@ TEST(BrokenPlugin, IsFoundOut) {
   }
 }
 
-// What a plugin leaves changed, the host's classes put right.
-TEST(BrokenPlugin, IsContainedByTheHost) {
-  EXPECT_THAT(check_thread_state(bad().find("metric", "leaves_grad_mode"), data_folder(), /*guarded=*/true), IsEmpty());
-  const auto found = check_output(bad().find("augmenter", "throws"), data_folder());
-  EXPECT_THAT(found, Contains(HasSubstr("it threw an exception: thrown on purpose")));
+// For every check a plugin that passes all the others.
+TEST(EveryCheck, HasAPluginThatFailsExactlyIt) {
+  struct Culprit {
+    const char* check;
+    const char* kind;
+    const char* id;
+  };
+  const Culprit culprits[] = {
+      {"exports", "augmenter", "talkative"},
+      {"description", "augmenter", "undescribed"},
+      {"creation", "metric", "refuses_a_second"},
+      {"columns", "metric", "bad_columns"},
+      {"output", "metric", "not_a_truth"},
+      {"output", "finetune-task", "ids_outside"},
+      {"output", "editor", "undeclared_layer"},
+      {"output", "freeze-policy", "silently_nothing"},
+      {"repeatable", "metric", "counts_calls"},
+      {"isolated", "metric", "counts_instances"},
+      {"weights", "metric", "writes_weights"},
+      {"failing sink", "metric", "writes_when_refused"},
+      {"failing sink", "metric", "ignores_sink"},
+      {"recovers", "metric", "holds_a_grudge"},
+      {"order", "editor", "first_come"},
+      {"state", "editor", "loses_state"},
+      {"thread state", "metric", "leaves_grad_mode"},
+      {"thread state", "metric", "draws_from_torch"},
+      {"thread state", "metric", "sets_threads"},
+  };
+  std::set<std::string> covered;
+  for (const Culprit& culprit : culprits) {
+    const plugin::Plugin plugin = bad().find(culprit.kind, culprit.id);
+    std::vector<std::string> failed;
+    for (const Check& check : checks()) {
+      if (!check.run(plugin, data_folder()).empty()) failed.emplace_back(check.name);
+    }
+    EXPECT_THAT(failed, testing::ElementsAre(culprit.check)) << culprit.id;
+    covered.insert(culprit.check);
+  }
+  for (const Check& check : checks()) EXPECT_TRUE(covered.contains(check.name)) << check.name << " has no culprit";
 }
 
-TEST(BrokenPlugin, PassesTheChecksItDoesNotBreak) {
-  EXPECT_THAT(check_repeatable(bad().find("metric", "counts_instances"), data_folder()), IsEmpty());
-  EXPECT_THAT(check_isolated(bad().find("metric", "counts_calls"), data_folder()), IsEmpty());
-  EXPECT_THAT(check_output(bad().find("metric", "bad_columns"), data_folder()), IsEmpty());
-  EXPECT_THAT(check_exports(bad().find("metric", "bad_columns").library->path()), IsEmpty());
-  EXPECT_THAT(check_weights(bad().find("metric", "ignores_sink"), data_folder()), IsEmpty());
+// An edit is all or nothing: what was emitted before a failure is taken back by giving back the very tensors.
+TEST(FailedEdit, LeavesEveryWeightAsItWas) {
+  World world;
+  plugin::Editor editor(bad().find("editor", "fails_midway"), world.session(), {});
+  const std::string before = world.weights();
+  const model::Parameters kept = world.model().current;
+  const std::size_t updates = world.model().updates.size();
+  const data::Fact& fact = *world.facts().front()->fact;
+  const std::vector<plugin::EditRequest> requests = {
+      {world.facts().front(), fact.prompt, fact.subject, fact.target_new, PALIMPSEST_PROMPT_OWN}};
+  EXPECT_THROW(editor.apply(world.model(), requests), Error);
+  EXPECT_EQ(world.weights(), before);
+  EXPECT_EQ(world.model().updates.size(), updates);
+  for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(world.model().current[i].is_same(kept[i]));
+}
+
+// What a plugin leaves changed, the host's classes put right.
+TEST(BrokenPlugin, IsContainedByTheHost) {
+  for (const char* id : {"leaves_grad_mode", "draws_from_torch", "sets_threads"}) {
+    EXPECT_THAT(check_thread_state(bad().find("metric", id), data_folder(), /*guarded=*/true), IsEmpty()) << id;
+  }
+  const auto found = check_output(bad().find("augmenter", "throws"), data_folder());
+  EXPECT_THAT(found, Contains(HasSubstr("it threw an exception: thrown on purpose")));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "plugin/conformance/checks.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <elf.h>
@@ -176,12 +177,46 @@ Violations check_failing_sink(const plugin::Plugin& plugin, const std::filesyste
   });
 }
 
+Violations check_recovers(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
+  return collect([&](Violations& found) {
+    TinyWorld world(tiny);
+    const auto exercise = make_exercise(plugin, world);
+    const std::string before = exercise->run();
+    // What does not repeat itself is another check's finding.
+    if (exercise->run() != before) return;
+    try {
+      exercise->run_bare(PALIMPSEST_CANCELLED);
+    } catch (...) {
+      return;
+    }
+    if (exercise->run() != before) found.emplace_back("a run after a failed one gives something else");
+  });
+}
+
+Violations check_order(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
+  return collect([&](Violations& found) {
+    TinyWorld world(tiny);
+    const auto forwards = make_exercise(plugin, world), backwards = make_exercise(plugin, world);
+    const std::string a = forwards->run_fact(0), b = forwards->run_fact(1);
+    const std::string b_first = backwards->run_fact(1), a_second = backwards->run_fact(0);
+    if (a != a_second || b != b_first) found.emplace_back("what it gives for a fact depends on the facts before it");
+  });
+}
+
+Violations check_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
+  return collect([&](Violations& found) {
+    TinyWorld world(tiny);
+    found = make_exercise(plugin, world)->state_violations();
+  });
+}
+
 Violations check_thread_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny, bool guarded) {
   return collect([&](Violations& found) {
     TinyWorld world(tiny);
     const auto exercise = make_exercise(plugin, world);
     const bool former = c10::GradMode::is_enabled();
     const int threads = at::get_num_threads();
+    const at::Tensor generator = at::detail::getDefaultCPUGenerator().get_state();
     for (const bool enabled : {true, false}) {
       c10::GradMode::set_enabled(enabled);
       if (guarded) {
@@ -193,6 +228,10 @@ Violations check_thread_state(const plugin::Plugin& plugin, const std::filesyste
     }
     c10::GradMode::set_enabled(former);
     if (at::get_num_threads() != threads) found.push_back(cat(threads, " threads became ", at::get_num_threads()));
+    at::set_num_threads(threads);
+    at::Generator after = at::detail::getDefaultCPUGenerator();
+    if (!at::equal(after.get_state(), generator)) found.emplace_back("libtorch's default generator was drawn from");
+    after.set_state(generator);
   });
 }
 
@@ -212,7 +251,11 @@ std::span<const Check> checks() {
       {"failing sink",
        "When the host refuses a result the call fails, without an exception and without a changed weight.",
        check_failing_sink},
-      {"thread state", "Grad mode and thread count are after a call what they were before it.",
+      {"recovers", "A run after a failed one gives what it gives alone.", check_recovers},
+      {"order", "What an editor or augmenter gives for a fact does not depend on the facts before it.", check_order},
+      {"state", "What lives from one edit to the next is in the state that an editor saves.", check_state},
+      {"thread state",
+       "Grad mode, thread count and libtorch's default generator are after a call what they were before it.",
        [](const plugin::Plugin& p, const std::filesystem::path& tiny) { return check_thread_state(p, tiny, false); }},
   };
   return kChecks;

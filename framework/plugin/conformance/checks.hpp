@@ -36,7 +36,14 @@ Violations check_isolated(const plugin::Plugin& plugin, const std::filesystem::p
 Violations check_weights(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
 // A sink that fails makes the call fail, without an exception through the C boundary, and without a changed weight.
 Violations check_failing_sink(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
-// Grad mode and thread count after a run; `guarded`: through the host's own class, which must restore them.
+// After a call that failed it gives what it gave before.
+Violations check_recovers(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
+// Editors and augmenters: what is given for a fact does not depend on which facts came before it (isolated edits
+// commute).
+Violations check_order(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
+// Editors: what lives from one edit to the next is in editor.state/1, all of it.
+Violations check_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
+// Grad mode, thread count and libtorch's default generator after a run; `guarded`: through the host's own class, which must restore them.
 Violations check_thread_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny, bool guarded);
 
 // One promise and the check that holds a plugin to it.

@@ -89,26 +89,30 @@ class EditorExercise : public Of<plugin::Editor> {
  public:
   using Of::Of;
 
-  std::string run() override {
+  std::string run() override { return run_fact(0); }
+
+  std::string run_fact(std::size_t index) override {
     instance_.reset();
     instance_.needs(world_.info());
-    palimpsest_model model = world_.model();
-    model.current = model.edited = model.base;
-    model.updates.clear();
-    result_ = instance_.apply(model, requests());
-    std::ostringstream out;
-    out << std::hexfloat;
-    for (const auto& update : result_.updates) {
-      out << update.parameter;
-      for (const auto* tensor : {&update.u, &update.v, &update.dense}) {
-        if (tensor->defined()) out << " " << text_of_tensor(*tensor);
-      }
-      out << "\n";
+    palimpsest_model model = unedited();
+    result_ = instance_.apply(model, requests(index));
+    return text_of(result_);
+  }
+
+  // A second edit must do the same in the instance that did the first, and in one that was given its state.
+  std::vector<std::string> state_violations() override {
+    palimpsest_model model = unedited();
+    instance_.reset();
+    instance_.apply(model, requests(0));
+    Open<plugin::Editor> other(instance_.plugin(), world_.session(),
+                               plausible_values(*instance_.plugin().descriptor, world_.folder()));
+    other.reset();
+    if (other.has_state()) other.load(instance_.save());
+    palimpsest_model same = model;
+    if (text_of(instance_.apply(model, requests(1))) != text_of(other.apply(same, requests(1)))) {
+      return {"a second edit gives something else in an instance that was given the state of the first"};
     }
-    for (const auto& record : result_.records) {
-      out << record.request << " " << record.name << " " << record.step << " " << record.value << "\n";
-    }
-    return out.str();
+    return {};
   }
 
   std::vector<std::string> violations() override {
@@ -136,7 +140,7 @@ class EditorExercise : public Of<plugin::Editor> {
           return count_call(bare_of(context));
         }};
     std::vector<palimpsest_edit_request> raw;
-    const auto list = requests();
+    const auto list = requests(0);
     for (const auto& r : list) {
       raw.push_back(
           {r.fact, plugin::text_of(r.prompt), plugin::text_of(r.subject), plugin::text_of(r.target), r.origin, 0});
@@ -148,9 +152,33 @@ class EditorExercise : public Of<plugin::Editor> {
   }
 
  private:
-  std::vector<plugin::EditRequest> requests() const {
-    const data::Fact& fact = *world_.facts().front()->fact;
-    return {{world_.facts().front(), fact.prompt, fact.subject, fact.target_new, PALIMPSEST_PROMPT_OWN}};
+  palimpsest_model unedited() const {
+    palimpsest_model model = world_.model();
+    model.current = model.edited = model.base;
+    model.updates.clear();
+    return model;
+  }
+
+  static std::string text_of(const plugin::EditResult& result) {
+    std::ostringstream out;
+    out << std::hexfloat;
+    for (const auto& update : result.updates) {
+      out << update.parameter;
+      for (const auto* tensor : {&update.u, &update.v, &update.dense}) {
+        if (tensor->defined()) out << " " << text_of_tensor(*tensor);
+      }
+      out << "\n";
+    }
+    for (const auto& record : result.records) {
+      out << record.request << " " << record.name << " " << record.step << " " << record.value << "\n";
+    }
+    return out.str();
+  }
+
+  std::vector<plugin::EditRequest> requests(std::size_t index) const {
+    const palimpsest_fact* handle = world_.facts().at(index);
+    const data::Fact& fact = *handle->fact;
+    return {{handle, fact.prompt, fact.subject, fact.target_new, PALIMPSEST_PROMPT_OWN}};
   }
   plugin::EditResult result_;
 };
@@ -253,6 +281,11 @@ class AugmenterExercise : public Of<plugin::Augmenter> {
     for (const auto* fact : world_.facts()) {
       for (const auto& prompt : instance_.augment(world_.model(), *fact)) all += prompt + "\n";
     }
+    return all;
+  }
+  std::string run_fact(std::size_t index) override {
+    std::string all;
+    for (const auto& prompt : instance_.augment(world_.model(), *world_.facts().at(index))) all += prompt + "\n";
     return all;
   }
   // The host's class has refused what is no template and what tests.

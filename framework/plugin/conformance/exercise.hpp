@@ -20,6 +20,10 @@ class Exercise {
   virtual std::vector<std::string> violations() = 0;
   // Declared columns; none for kinds without.
   virtual std::vector<plugin::Column> columns() const { return {}; }
+  // What it gives for one of the world's facts alone; "" for kinds that are not about single facts.
+  virtual std::string run_fact(std::size_t) { return {}; }
+  // What of the state that lives from one call to the next is not where it must be; of editors only.
+  virtual std::vector<std::string> state_violations() { return {}; }
   // Calls the main function through its table with sinks that count and give `sink_status`.
   struct Bare {
     palimpsest_status status = PALIMPSEST_OK;

@@ -3,6 +3,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "palimpsest/sdk/plugin.hpp"
@@ -31,12 +32,62 @@ class OneNumber : public sdk::Metric {
 
 class CountsCalls : public OneNumber {
  public:
-  static constexpr sdk::Info kInfo{"counts_calls", "1.0.0", "Gives another number at every call."};
+  static constexpr sdk::Info kInfo{"counts_calls", "1.0.0", "Gives another number after every call."};
   CountsCalls(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    OneNumber::measure(request, rows);
+    ++calls_;
+  }
 
  private:
-  double number(const sdk::MeasureRequest&) override { return ++calls_; }
+  double number(const sdk::MeasureRequest&) override { return calls_; }
   double calls_ = 0;
+};
+
+class HoldsAGrudge : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"holds_a_grudge", "1.0.0", "Gives another number after a call that failed."};
+  HoldsAGrudge(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    const double kept = number_++;
+    OneNumber::measure(request, rows);
+    number_ = kept;
+  }
+
+ private:
+  double number(const sdk::MeasureRequest&) override { return number_; }
+  double number_ = 0;
+};
+
+class NotATruth : public sdk::Metric {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"not_a_truth", "1.0.0", "Declares a truth and gives two."};
+  NotATruth(sdk::Host, const Parameters&) {}
+  std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {{"truth", PALIMPSEST_BOOL, "1", "Neither true nor false.",
+                                                      PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE,
+                                                      PALIMPSEST_GATE_NONE}};
+    return kColumns;
+  }
+  void measure(const sdk::MeasureRequest&, const sdk::Rows& rows) override { rows.row(0, {std::int64_t{2}}); }
+};
+
+class RefusesASecond : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"refuses_a_second", "1.0.0", "Refuses, once, to be made beside another instance."};
+  RefusesASecond(sdk::Host, const Parameters&) {
+    if (alive_ > 0 && !refused_) {
+      refused_ = true;
+      sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "there is one already");
+    }
+    ++alive_;
+  }
+  ~RefusesASecond() override { --alive_; }
+
+ private:
+  static inline int alive_ = 0;
+  static inline bool refused_ = false;
 };
 
 class CountsInstances : public OneNumber {
@@ -50,16 +101,32 @@ class CountsInstances : public OneNumber {
   double number_;
 };
 
+void write_into(const sdk::Model& model) {
+  const sdk::Tensor weight = model.parameter("final_norm.weight");
+  const_cast<float&>(weight.floats()[0]) += 1;
+}
+
 class WritesWeights : public OneNumber {
  public:
   static constexpr sdk::Info kInfo{"writes_weights", "1.0.0", "Writes into the weights that it may only read."};
   WritesWeights(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    OneNumber::measure(request, rows);
+    write_into(request.model);
+  }
+};
 
- private:
-  double number(const sdk::MeasureRequest& request) override {
-    const sdk::Tensor weight = request.model.parameter("final_norm.weight");
-    const_cast<float&>(weight.floats()[0]) += 1;
-    return 0;
+class WritesWhenRefused : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"writes_when_refused", "1.0.0", "Writes into the weights when its row is refused."};
+  WritesWhenRefused(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    try {
+      OneNumber::measure(request, rows);
+    } catch (const sdk::Error&) {
+      write_into(request.model);
+      throw;
+    }
   }
 };
 
@@ -259,6 +326,100 @@ class UndeclaredLayer : public sdk::Editor {
   sdk::Host host_;
 };
 
+// An editor of layer 1 with a state of its own: a number of floats that its update is made of.
+template <typename P>
+class Stateful : public sdk::Editor {
+ public:
+  using Parameters = sdk::NoParameters;
+  Stateful(sdk::Host host, const Parameters&) : host_(host) {}
+  sdk::Needs needs(const palimpsest_model_info&) override {
+    sdk::Needs needs;
+    needs.edits_layers = {1};
+    return needs;
+  }
+  void emit(const sdk::Model& model, const sdk::Updates& updates, double value) const {
+    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
+    const std::vector<double> all(static_cast<std::size_t>(shape[0] * shape[1]), value);
+    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), all, shape));
+  }
+
+  using Kind = P;
+  static constexpr const char* kName = PALIMPSEST_KIND_EDITOR;
+  template <typename Q>
+  static const void* interface_of(const char* id) {
+    static constexpr palimpsest_editor_state_v1 kState = {
+        [](void* instance) { return sdk::detail::as<P>(instance).on_reset(); },
+        [](void* instance, const palimpsest_state_sink* sink) { return sdk::detail::as<P>(instance).on_save(sink); },
+        [](void* instance, const palimpsest_text*, const palimpsest_tensor* values, size_t count) {
+          return sdk::detail::as<P>(instance).on_load(values, count);
+        }};
+    if (std::string_view(id) == PALIMPSEST_EDITOR_STATE_1) return &kState;
+    return sdk::Editor::interface_of<Q>(id);
+  }
+
+ protected:
+  sdk::Host host_;
+};
+
+// Its state goes with it, but a reset does not forget it.
+class FirstCome : public Stateful<FirstCome> {
+ public:
+  static constexpr sdk::Info kInfo{"first_come", "1.0.0", "Prefers the first fact that it ever saw."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
+    const auto subject = static_cast<double>(requests.front().subject.size());
+    if (first_ == 0) first_ = subject;
+    emit(model, updates, first_ == subject ? 0.25 : 0.125);
+  }
+  palimpsest_status on_reset() { return PALIMPSEST_OK; }
+  palimpsest_status on_save(const palimpsest_state_sink* sink) {
+    const sdk::Tensor first = sdk::Tensor::from_numbers(host_.get(), std::vector<double>{first_}, {1});
+    return sink->tensor(sink->context, sdk::text("first"), first.get());
+  }
+  palimpsest_status on_load(const palimpsest_tensor* values, std::size_t count) {
+    if (count == 1) first_ = sdk::Tensor::retain(host_.get(), values[0]).numbers().front();
+    return PALIMPSEST_OK;
+  }
+
+ private:
+  double first_ = 0;
+};
+
+// A reset forgets its state, and so does saving it.
+class LosesState : public Stateful<LosesState> {
+ public:
+  static constexpr sdk::Info kInfo{"loses_state", "1.0.0", "Has a state and saves nothing of it."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    emit(model, updates, 0.25 / (1 + applied_));
+    ++applied_;
+  }
+  palimpsest_status on_reset() {
+    applied_ = 0;
+    return PALIMPSEST_OK;
+  }
+  palimpsest_status on_save(const palimpsest_state_sink*) { return PALIMPSEST_OK; }
+  palimpsest_status on_load(const palimpsest_tensor*, std::size_t) { return PALIMPSEST_OK; }
+
+ private:
+  double applied_ = 0;
+};
+
+// Fails after two updates that could be: by a sentence, or past the SDK by an int.
+class FailsMidway : public Stateful<FailsMidway> {
+ public:
+  static constexpr sdk::Info kInfo{"fails_midway", "1.0.0", "Changes a layer twice and then gives up."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    emit(model, updates, 0.25);
+    emit(model, updates, 0.1);
+    sdk::fail(PALIMPSEST_NUMERIC, "it gives up");
+  }
+  palimpsest_status on_reset() { return PALIMPSEST_OK; }
+  palimpsest_status on_save(const palimpsest_state_sink*) { return PALIMPSEST_OK; }
+  palimpsest_status on_load(const palimpsest_tensor*, std::size_t) { return PALIMPSEST_OK; }
+};
+
 }  // namespace
 
 PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk::kDescriptor<CountsInstances>,
@@ -269,4 +430,7 @@ PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk:
                    &palimpsest::sdk::kDescriptor<SilentlyNothing>, &palimpsest::sdk::kDescriptor<IdsOutside>,
                    &palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<GateOfNats>,
                    &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<ScoresFacts>,
-                   &palimpsest::sdk::kDescriptor<MissingInteger>)
+                   &palimpsest::sdk::kDescriptor<MissingInteger>, &palimpsest::sdk::kDescriptor<HoldsAGrudge>,
+                   &palimpsest::sdk::kDescriptor<NotATruth>, &palimpsest::sdk::kDescriptor<RefusesASecond>,
+                   &palimpsest::sdk::kDescriptor<WritesWhenRefused>, &palimpsest::sdk::kDescriptor<FirstCome>,
+                   &palimpsest::sdk::kDescriptor<LosesState>, &palimpsest::sdk::kDescriptor<FailsMidway>)
