@@ -78,7 +78,12 @@ const std::vector<Command>& commands() {
        "run the checks of one library from the one of that number on",
        app::check_plugin_here_command,
        true},
-      {"ask-editor", {{"PATH"}, {"ID"}, {"QUESTION"}}, {}, "ask an editor what it needs", app::ask_editor_command, true},
+      {"ask-editor",
+       {{"PATH"}, {"ID"}, {"QUESTION"}},
+       {},
+       "ask an editor what it needs",
+       app::ask_editor_command,
+       true},
   };
   return all;
 }
