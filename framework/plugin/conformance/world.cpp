@@ -3,8 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <fstream>
-#include <functional>
-#include <map>
 #include <string_view>
 
 #include "base/error.hpp"
@@ -80,12 +78,7 @@ TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
     const at::Tensor diagonal = at::linspace(1, 3, width, at::kDouble);
     return std::make_shared<const model::SecondMoment>(1000 * at::diag(diagonal), 1000, layer);
   };
-  session_->get_or_compute = [kept = std::make_shared<std::map<plugin::StoreKey, plugin::StoreEntry>>()](
-                                 const plugin::StoreKey& key, bool,
-                                 const std::function<plugin::StoreEntry()>& compute) {
-    const auto known = kept->find(key);
-    return known != kept->end() ? known->second : kept->emplace(key, compute()).first->second;
-  };
+  session_->get_or_compute = plugin::values_in_memory();
   session_->cancelled = [] { return false; };
   session_->seed = 7;
 

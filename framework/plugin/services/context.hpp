@@ -51,6 +51,12 @@ struct StoreEntry {
 };
 using StoreKey = std::vector<std::pair<std::string, std::string>>;
 
+// How a Session gets an entry.
+using StoreFunction =
+    std::function<StoreEntry(const StoreKey& key, bool second_moments, const std::function<StoreEntry()>& compute)>;
+// One that keeps the entries in memory, for tests without an experiment.
+StoreFunction values_in_memory();
+
 // What a process offers to all its instances. Members may be empty where a command needs no model.
 struct Session {
   std::shared_ptr<const model::Tokenizer> tokenizer;
@@ -58,8 +64,7 @@ struct Session {
   std::function<std::shared_ptr<const model::SecondMoment>(std::int64_t layer)> second_moment;
   // The entry of the key, read back from its stored form, in the order of names; `compute` makes it where there is
   // none. `second_moments`: what these come from is part of the key.
-  std::function<StoreEntry(const StoreKey& key, bool second_moments, const std::function<StoreEntry()>& compute)>
-      get_or_compute;
+  StoreFunction get_or_compute;
   std::function<bool()> cancelled;
   std::uint64_t seed = 0;
 };

@@ -152,6 +152,7 @@ struct World::Impl {
     session->seed = options.seed;
     session->cancelled = [] { return false; };
     session->open_dataset = [seed = options.seed](const plugin::DatasetRequest& r) { return open_dataset(r, seed); };
+    session->get_or_compute = plugin::values_in_memory();
     session->second_moment = [this](std::int64_t layer) { return second_moment(layer); };
     current.opened = &opened;
     current.seed = options.seed;
