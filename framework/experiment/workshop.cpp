@@ -127,10 +127,10 @@ std::shared_ptr<const plugin::Session> Workshop::session() {
     }
     return known;
   };
-  session_->get_or_compute = [this](const plugin::StoreKey& own, bool moments,
+  session_->get_or_compute = [this](const plugin::StoreKey& own, bool with_moments,
                                     const std::function<plugin::StoreEntry()>& compute) {
     KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
-    return stored_value(*environment_->store, keys.plugin_value(experiment(), own, moments), compute);
+    return stored_value(*environment_->store, keys.plugin_value(experiment(), own, with_moments), compute);
   };
   return session_;
 }

@@ -24,7 +24,7 @@ struct HostBuild {
   // How long a child may take. A library that waits for something while it is loaded would else stop every command.
   int probe_seconds = 60;
   // Where results of probing are kept, by sha256 of the library and the host's tag; empty: nowhere.
-  std::filesystem::path probe_cache;
+  std::filesystem::path probe_cache = {};
 };
 
 class Library {

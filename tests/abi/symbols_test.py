@@ -11,8 +11,10 @@ SHIM = re.compile(r"^(aoti_torch_|torch_)\w+$")
 
 
 def symbols(library, kind):
+    """Those without a version: libtorch's have none, while the C and C++ libraries' were bound to one when a plugin was linked.
+    (libtorch carries weak copies of some of the latter.)"""
     said = subprocess.run(["nm", "--dynamic", f"--{kind}-only", library], capture_output=True, text=True, check=True).stdout
-    return {line.split()[-1].split("@")[0] for line in said.splitlines()}
+    return {name for name in (line.split()[-1] for line in said.splitlines()) if "@" not in name}
 
 
 def main():
@@ -35,7 +37,7 @@ def main():
             if tier == "locked" and not outside:
                 wrong.append(f"{library} is of tier locked, and no C++ symbol of libtorch was found in it")
             print(f"{tier:7} {len(needed):3} symbols of libtorch, {len(outside)} of them C++: {library}")
-    sys.exit("\n".join(wrong))
+    sys.exit("\n".join(wrong) or 0)
 
 
 if __name__ == "__main__":

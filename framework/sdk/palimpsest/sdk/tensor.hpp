@@ -61,8 +61,10 @@ class Tensor {
   }
   // Every element as float64, row-major.
   std::vector<double> numbers() const {
+    palimpsest_tensor_info info{};
+    check(host_, api(host_).info(host_, handle_, &info));
     std::size_t count = 1;
-    for (const std::int64_t extent : shape()) count *= static_cast<std::size_t>(extent);
+    for (std::int32_t i = 0; i < info.dimensions; ++i) count *= static_cast<std::size_t>(info.shape[i]);
     std::vector<double> out(count);
     check(host_, api(host_).read(host_, handle_, out.data(), out.size()));
     return out;
