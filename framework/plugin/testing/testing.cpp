@@ -295,6 +295,7 @@ Edit Instance::apply(const std::vector<Request>& requests) {
       raw.push_back({&facts.emplace_back(text).handle, r.prompt, r.subject, r.target, r.origin});
     }
     const plugin::EditResult result = editor.apply(impl_->world->current, raw);
+    impl_->world->current.edited = impl_->world->current.current;
     Edit edit;
     for (const auto& u : result.updates) {
       edit.updates.push_back({u.parameter, impl_->handle(u.u), impl_->handle(u.v), impl_->handle(u.dense)});
