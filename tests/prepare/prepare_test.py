@@ -39,11 +39,11 @@ DRIVER = textwrap.dedent("""
 """)
 
 
-def write_wheel(path, members):
-    info = "tiny_text-1.0.dist-info"
+def write_wheel(path, members, name="tiny-text", version="1.0"):
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
     members = {
         **members,
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny-text\nVersion: 1.0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": "",
     }

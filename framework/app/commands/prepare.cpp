@@ -49,7 +49,10 @@ int prepare_command(const Arguments&) {
   const Program& self = program();
   run_script("prepare_model.py", self.model());
   run_script("prepare_text.py", self.data());
-  std::cout << "model: " << self.model().string() << "\ntexts: " << self.data().string() << '\n';
+  // Within the texts' folder, so after it.
+  run_script("prepare_tasks.py", self.data() / "tasks");
+  std::cout << "model: " << self.model().string() << "\ntexts: " << self.data().string()
+            << "\ntasks: " << (self.data() / "tasks").string() << '\n';
   return 0;
 }
 
