@@ -19,8 +19,8 @@ struct ChildEnd {
   std::string last_line() const;
 };
 
-// Runs the command (a path first, not looked for) with no input, and waits: `seconds` of this process's own running, so
-// that a machine that sleeps meanwhile kills nobody. Throws Error(kIo) when it cannot be started.
+// Runs the command (a path first, not looked for) with no input, and waits at most `seconds` of wall time for its end.
+// Throws Error(kIo) when it cannot be started.
 ChildEnd run_child(std::vector<std::string> words, int seconds);
 
 }  // namespace palimpsest::plugin

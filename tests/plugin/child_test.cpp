@@ -29,6 +29,7 @@ TEST(Child, IsKilledWhenItDoesNotComeBack) {
   EXPECT_EQ(end.last_line(), "waiting");
   // Closing its output does not save it, nor does talking all the time.
   EXPECT_TRUE(shell("exec >&- 2>&-; exec sleep 1000", 1).too_slow);
+  EXPECT_TRUE(shell("while :; do echo talking; done", 1).too_slow);
 }
 
 // A grandchild that holds the pipe open does not keep us.
