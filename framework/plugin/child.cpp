@@ -35,15 +35,19 @@ pid_t start(std::vector<std::string>& words, int output) {
   return child;
 }
 
-// One tick: reads what is there. True while the other end is open.
-bool listen(int input, std::string& said) {
+enum class Heard { kNothing, kSomething, kEnd };
+
+// One tick: reads what is there, and keeps the end of what was said.
+Heard listen(int input, std::string& said) {
   pollfd waiting{input, POLLIN, 0};
-  if (::poll(&waiting, 1, kTickMilliseconds) <= 0) return true;
+  if (::poll(&waiting, 1, kTickMilliseconds) <= 0) return Heard::kNothing;
   char buffer[4096];
   const ssize_t got = ::read(input, buffer, sizeof buffer);
-  if (got < 0) return errno == EINTR;
-  if (said.size() < kMostSaid) said.append(buffer, static_cast<std::size_t>(got));
-  return got > 0;
+  if (got < 0 && errno == EINTR) return Heard::kNothing;
+  if (got <= 0) return Heard::kEnd;
+  said.append(buffer, static_cast<std::size_t>(got));
+  if (said.size() > 2 * kMostSaid) said.erase(0, said.size() - kMostSaid);
+  return Heard::kSomething;
 }
 
 // The two ends of a pipe, closed at the latest at the end.
@@ -93,7 +97,7 @@ ChildEnd run_child(std::vector<std::string> words, int seconds) {
   bool open = true;
   for (;;) {
     if (open) {
-      open = listen(pipe.ends[0], end.said);
+      open = listen(pipe.ends[0], end.said) != Heard::kEnd;
     } else {
       ::poll(nullptr, 0, kTickMilliseconds / 10);
     }
@@ -108,9 +112,7 @@ ChildEnd run_child(std::vector<std::string> words, int seconds) {
     }
   }
   // What it wrote before it ended.
-  ::fcntl(pipe.ends[0], F_SETFL, O_NONBLOCK);
-  for (std::size_t before = 0; open && (before = end.said.size(), listen(pipe.ends[0], end.said));) {
-    if (end.said.size() == before) break;
+  while (open && !end.too_slow && listen(pipe.ends[0], end.said) == Heard::kSomething) {
   }
   return end;
 }

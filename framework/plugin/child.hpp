@@ -6,7 +6,7 @@
 
 namespace palimpsest::plugin {
 
-// How a child ended, and what it wrote to its standard output and error, at most some 16 KiB.
+// How a child ended, and what it wrote to its standard output and error; of much the end, some 16 KiB.
 struct ChildEnd {
   int status = 0;         // as of waitpid
   bool too_slow = false;  // killed after `seconds`

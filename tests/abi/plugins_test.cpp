@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "conformance/world.hpp"
@@ -114,6 +116,69 @@ TEST(Store, RefusesWhatItsKeyDoesNotCover) {
   EXPECT_THROW(plugin::refuse_in_compute(0U, PALIMPSEST_STORE_ON_SEED, "random/1"), Error);
   EXPECT_THROW(plugin::refuse_in_compute(PALIMPSEST_STORE_ON_SEED, 0, "dataset/1"), Error);
   EXPECT_NO_THROW(plugin::refuse_in_compute(std::nullopt, 0, "dataset/1"));
+}
+
+// The key that a request gets for the model as it is now.
+plugin::StoreKey key_of(World& world, palimpsest_store_dependence depends_on) {
+  plugin::StoreKey asked;
+  auto session = std::make_shared<plugin::Session>(*world.session());
+  session->get_or_compute = [&](const plugin::StoreKey& key, bool, const std::function<plugin::StoreEntry()>& compute) {
+    asked = key;
+    return compute();
+  };
+  plugin::HostContext context;
+  context.session = session;
+  context.label = "editor of the test";
+  context.host = {&context, PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR, nullptr};
+  palimpsest_store_request request{};
+  request.key = plugin::text_of("value");
+  request.depends_on = depends_on;
+  request.compute = [](void*, const palimpsest_store_sink*) -> palimpsest_status { return PALIMPSEST_OK; };
+  const palimpsest_store_sink nothing{nullptr, nullptr, nullptr};
+  const auto* store = static_cast<const palimpsest_store_v1*>(plugin::find_service(PALIMPSEST_STORE_1));
+  EXPECT_EQ(store->get_or_compute(&context.host, &world.model(), &request, &nothing), PALIMPSEST_OK);
+  EXPECT_FALSE(asked.empty());
+  return asked;
+}
+
+TEST(Store, AddressesByWeightsOnlyWhatDependsOnThem) {
+  World world, twin;
+  const auto plain = key_of(world, 0), on_weights = key_of(world, PALIMPSEST_STORE_ON_WEIGHTS);
+  EXPECT_NE(plain, on_weights);
+  EXPECT_EQ(key_of(twin, PALIMPSEST_STORE_ON_WEIGHTS), on_weights) << "the same weights in other memory";
+  palimpsest_model& model = world.model();
+  model.current = model.current.with(kWeight, model.current.at(kWeight) * 0.5);
+  EXPECT_EQ(key_of(world, 0), plain);
+  EXPECT_NE(key_of(world, PALIMPSEST_STORE_ON_WEIGHTS), on_weights);
+  EXPECT_NE(key_of(world, PALIMPSEST_STORE_ON_SEED), plain);
+}
+
+// What compute or the receiver returns is what the caller gets, and its sentence stands.
+TEST(Store, GivesTheStatusOfThePluginsOwnFunctions) {
+  World world;
+  plugin::HostContext context;
+  context.session = world.session();
+  context.host = {&context, PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR, nullptr};
+  const auto* store = static_cast<const palimpsest_store_v1*>(plugin::find_service(PALIMPSEST_STORE_1));
+  palimpsest_store_request request{};
+  request.key = plugin::text_of("value");
+  request.compute = [](void*, const palimpsest_store_sink*) -> palimpsest_status {
+    plugin::set_last_error("the parrot refuses");
+    return PALIMPSEST_NUMERIC;
+  };
+  const palimpsest_store_sink nothing{nullptr, nullptr, nullptr};
+  EXPECT_EQ(store->get_or_compute(&context.host, &world.model(), &request, &nothing), PALIMPSEST_NUMERIC);
+  EXPECT_EQ(plugin::last_error(), "the parrot refuses");
+  EXPECT_FALSE(context.store_scope.has_value());
+  // A name twice is no content.
+  request.compute = [](void*, const palimpsest_store_sink* content) -> palimpsest_status {
+    const palimpsest_text name = plugin::text_of("a");
+    const palimpsest_status first = content->text(content->context, name, name);
+    return first != PALIMPSEST_OK ? first : content->text(content->context, name, name);
+  };
+  EXPECT_EQ(store->get_or_compute(&context.host, &world.model(), &request, &nothing), PALIMPSEST_INVALID_ARGUMENT);
+  request.key = plugin::text_of("");
+  EXPECT_EQ(store->get_or_compute(&context.host, &world.model(), &request, &nothing), PALIMPSEST_INVALID_ARGUMENT);
 }
 
 }  // namespace

@@ -40,9 +40,11 @@ TEST(Child, IsNotWaitedForBeyondItsEnd) {
 }
 
 TEST(Child, ThatSaysMuchIsCut) {
-  const ChildEnd end = shell("i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890; i=$((i+1)); done");
+  const ChildEnd end =
+      shell("i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890; i=$((i+1)); done; echo last");
   EXPECT_TRUE(end.exited_with(0));
-  EXPECT_LT(end.said.size(), 30000U);
+  EXPECT_LT(end.said.size(), 40000U);
+  EXPECT_EQ(end.last_line(), "last");
 }
 
 TEST(Child, ThatCannotBeStartedIsAnError) { EXPECT_THROW(run_child({"/no/such/program"}, 1), Error); }
