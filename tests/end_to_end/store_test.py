@@ -13,7 +13,8 @@ class Store(unittest.TestCase):
         """Two cells that edit, in two processes at a time; returns how often something was computed so far."""
         marks = world.root / "marks.txt"
         inline = ", ".join((f'id = "remembers", marks = "{marks}"', *parameters))
-        world.run("--jobs", "2", sets=(f"experiment.replicates={replicates}", f'plugin_path=["{BAD_PLUGINS}"]',
+        world.run("--jobs", "2", sets=(f"experiment.replicates={replicates}", 'experiment.stages=["edit"]',
+                                       "facts.edited=1", "facts.intrinsic=1", f'plugin_path=["{BAD_PLUGINS}"]',
                                        f'sweep.variants=[{{ name = "plain", augmenter = {{ {inline} }} }}]'))
         return len(marks.read_text(encoding="utf-8").splitlines())
 
