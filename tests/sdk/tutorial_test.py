@@ -10,7 +10,7 @@ from installation import SOURCE, Installation
 
 PAGE = SOURCE / "docs" / "writing-a-plugin.md"
 EXAMPLE = SOURCE / "docs" / "examples" / "emmet"
-BLOCK = re.compile(r"^(?:<!-- (not run|file|more): (.+) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?:<!-- (not run|file|more): ([^\n]+) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Tutorial(unittest.TestCase):
