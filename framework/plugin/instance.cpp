@@ -63,7 +63,7 @@ Instance::Instance(Plugin plugin, std::shared_ptr<const Session> session, const 
   context_->kind = d.kind;
   context_->label = cat(d.kind, " ", d.id);
   context_->version = d.version;
-  context_->library_sha256 = plugin_.library->sha256();
+  if (plugin_.library) context_->library_sha256 = plugin_.library->sha256();
   context_->host = {context_.get(), PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
                     [](const palimpsest_host*, const char* service) { return find_service(service); }};
 

@@ -15,7 +15,7 @@ namespace palimpsest::plugin {
 
 // A plugin of a loaded library. The descriptor lives as long as the process.
 struct Plugin {
-  std::shared_ptr<const Library> library;
+  std::shared_ptr<const Library> library;  // null: a class under test, linked into the test (palimpsest::testing)
   const palimpsest_descriptor* descriptor = nullptr;
 };
 
