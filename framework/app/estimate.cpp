@@ -53,8 +53,8 @@ std::int64_t last_step(const config::TrainingSection& training) {
   return training.max_steps > 0 ? training.max_steps : 1000;
 }
 
-// What judging the knowledge of a file's facts reads: every subject of a relation in every template of it, and the
-// further tokens of every target after each of them.
+// What judging the knowledge of a file's facts reads: every subject of a relation in every template of it, and each
+// fact's own target. Few facts take more than that.
 double knowledge_tokens(const config::FactsSection& facts, const data::FactFile& file) {
   std::map<std::string, std::set<std::string>> subjects, prompts;
   const auto begin = std::min<std::size_t>(file.facts.size(), static_cast<std::size_t>(facts.first));
@@ -64,10 +64,9 @@ double knowledge_tokens(const config::FactsSection& facts, const data::FactFile&
     subjects[file.facts[i].relation].insert(file.facts[i].subject);
     prompts[file.facts[i].relation].insert(file.facts[i].prompt);
   }
-  double tokens = 0;
+  double tokens = kFurtherTokens * static_cast<double>(end - begin);
   for (const auto& [relation, all] : subjects)
-    tokens += static_cast<double>(all.size()) * static_cast<double>(prompts[relation].size()) *
-              (kPromptTokens + kFurtherTokens * static_cast<double>(all.size()));
+    tokens += static_cast<double>(all.size()) * static_cast<double>(prompts[relation].size()) * kPromptTokens;
   return tokens;
 }
 
@@ -149,7 +148,8 @@ class Estimator {
            optimiser;
   }
 
-  // Base and tuned weights, gradients, two moments; activations kept for the backward pass.
+  // Base and tuned weights, gradients, two moments (without fine-tuning the base weights alone); activations kept for
+  // the backward pass.
   double memory() const {
     double most = 0;
     for (const auto& cell : plan_.cells()) {
@@ -157,8 +157,9 @@ class Estimator {
       const auto& stages = e.experiment.stages;
       const bool trains = std::find(stages.begin(), stages.end(), "finetune") != stages.end();
       const model::Config c = model::read_config(e.model.path.path);
-      const double weights = 4.0 * static_cast<double>(checked_.parameters) * (trains ? 5 : 2);
-      const double tokens = trains ? static_cast<double>(e.training.batch_size * e.training.block_size) : 512;
+      const double weights = 4.0 * static_cast<double>(checked_.parameters) * (trains ? 5 : 1);
+      const double tokens =
+          trains ? static_cast<double>(e.training.batch_size * e.training.block_size) : kEditRows * kEditTokens;
       const double kept = static_cast<double>(c.layers * (14 * c.hidden + 4 * c.mlp_width)) * 4.0 * tokens;
       most = std::max(most, weights + kept);
     }

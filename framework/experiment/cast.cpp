@@ -23,10 +23,6 @@ std::int64_t wanted_per_edited(const config::FactsSection& f) {
   return (f.intrinsic + f.edited - 1) / std::max<std::int64_t>(1, f.edited);
 }
 
-results::Column numbers(std::string name, std::string unit, std::string definition) {
-  return {std::move(name), std::move(unit), std::move(definition), std::vector<double>()};
-}
-
 }  // namespace
 
 std::vector<data::Fact> load_considered_facts(const config::Experiment& e, const model::Model& model) {
@@ -45,39 +41,6 @@ std::vector<data::Fact> load_considered_facts(const config::Experiment& e, const
   for (const auto& warning : data::position_zero_warnings(facts, *model.tokenizer, e.facts.file.given))
     log::warning(warning);
   return facts;
-}
-
-void save_knowledge(const std::vector<data::Fact>& facts, const std::vector<Knowledge>& knowledge,
-                    const std::filesystem::path& folder) {
-  results::Table table{"/knowledge", "what the unedited model knows of a fact", {}};
-  table.columns = {
-      {"fact", "", "id of the fact", std::vector<std::string>()},
-      {"known", "1", "true target greedy token by token, and specifically", std::vector<results::Bool>()},
-      {"all_top1", "1", "every token of target_true is the most probable one", std::vector<results::Bool>()},
-      numbers("logp", "nat", "log-probability of target_true, summed over its tokens"),
-      numbers("margin", "nat", "log p of its first token minus that of the best other"),
-      numbers("mean_of_others", "1", "mean probability of target_true after other subjects of the relation")};
-  for (std::size_t i = 0; i < facts.size(); ++i) {
-    const Knowledge& k = knowledge[i];
-    table.append_row({facts[i].id, k.known, k.truth.all_top1, k.truth.logp, k.truth.margin, k.mean_of_others});
-  }
-  results::Writer writer;
-  writer.table(table);
-  writer.commit(folder / "knowledge.h5");
-}
-
-std::vector<Knowledge> load_knowledge(const std::filesystem::path& folder) {
-  const results::Table table = results::Reader(folder / "knowledge.h5").table("/knowledge");
-  const auto& known = table.values<results::Bool>("known");
-  const auto& all_top1 = table.values<results::Bool>("all_top1");
-  const auto& logp = table.values<double>("logp");
-  const auto& margin = table.values<double>("margin");
-  const auto& others = table.values<double>("mean_of_others");
-  std::vector<Knowledge> knowledge;
-  for (std::size_t i = 0; i < table.rows(); ++i) {
-    knowledge.push_back({{logp[i], bool(all_top1[i]), margin[i]}, std::exp(logp[i]), others[i], bool(known[i])});
-  }
-  return knowledge;
 }
 
 data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& facts,

@@ -1,4 +1,4 @@
-// The facts of an experiment and who plays which role: file, knowledge, lot, matching.
+// The facts of an experiment and who plays which role: file, lot, matching.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include "data/fact_file.hpp"
 #include "data/filter.hpp"
 #include "data/roles.hpp"
-#include "experiment/probe.hpp"
+#include "experiment/knowledge.hpp"
 #include "experiment/state.hpp"
 #include "plugin/services/context.hpp"
 
@@ -20,11 +20,6 @@ namespace palimpsest::experiment {
 
 // The considered rows of the facts' file. Warnings about prompts go to the log.
 std::vector<data::Fact> load_considered_facts(const config::Experiment& experiment, const model::Model& model);
-
-// knowledge.h5 in `folder`, one row a fact.
-void save_knowledge(const std::vector<data::Fact>& facts, const std::vector<Knowledge>& knowledge,
-                    const std::filesystem::path& folder);
-std::vector<Knowledge> load_knowledge(const std::filesystem::path& folder);
 
 // The lot of a cell. With matched selection the intrinsic facts are candidates, as many as the pool gives up to eight
 // times those wanted. Throws kOutOfRange with the counts when too few facts are known.

@@ -5,11 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <numeric>
 
 #include "base/error.hpp"
-#include "base/progress.hpp"
 #include "model/decoder.hpp"
 #include "model/tokenizer.hpp"
 
@@ -86,10 +83,44 @@ void ask_further_tokens(const model::Model& model, const model::Parameters& para
   }
 }
 
+// How many tokens all rows begin with; every row keeps one of its own.
+std::size_t shared_tokens(const std::vector<std::vector<std::int64_t>>& rows) {
+  std::size_t shared = rows.front().size() - 1;
+  for (const auto& row : rows) {
+    const auto [end, unused] = std::mismatch(row.begin(), row.end() - 1, rows.front().begin(), rows.front().end() - 1);
+    shared = std::min(shared, static_cast<std::size_t>(end - row.begin()));
+  }
+  return shared;
+}
+
+// The logits after each prompt, and the cache of all. What the prompts begin with in common runs once.
+model::ForwardResult run_prompts(const model::Model& model, const model::Parameters& parameters,
+                                 std::vector<std::vector<std::int64_t>> prompts) {
+  model::ForwardRequest request;
+  model::Cache beginning;
+  const std::size_t shared = prompts.size() > 1 ? shared_tokens(prompts) : 0;
+  if (shared > 0) {
+    const auto cut = static_cast<std::ptrdiff_t>(shared);
+    model::ForwardRequest first;
+    first.token_ids = padded({{prompts.front().begin(), prompts.front().begin() + cut}}, first.lengths);
+    first.return_cache = true;
+    beginning = model::forward(model.config, parameters, first).cache;
+    for (auto& prompt : prompts) prompt.erase(prompt.begin(), prompt.begin() + cut);
+    request.cache = &beginning;
+    request.cache_rows.assign(prompts.size(), 0);
+  }
+  request.token_ids = padded(prompts, request.lengths);
+  request.return_cache = true;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    request.logits.push_back({static_cast<std::int64_t>(i), static_cast<std::int64_t>(prompts[i].size()) - 1});
+  }
+  return model::forward(model.config, parameters, request);
+}
+
 }  // namespace
 
 std::vector<std::vector<Answer>> ask(const model::Model& model, const model::Parameters& parameters,
-                                     const std::vector<Question>& questions) {
+                                     const std::vector<Question>& questions, const NextToken& next_token) {
   const c10::NoGradGuard no_grad;
   std::vector<std::vector<Answer>> answers(questions.size());
   for (std::size_t begin = 0; begin < questions.size(); begin += kRows) {
@@ -103,16 +134,11 @@ std::vector<std::vector<Answer>> ask(const model::Model& model, const model::Par
       prompts.push_back(tokenized.prompt);
       batch.push_back(std::move(tokenized));
     }
-    model::ForwardRequest request;
-    request.token_ids = padded(prompts, request.lengths);
-    request.return_cache = true;
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-      request.logits.push_back({static_cast<std::int64_t>(i), static_cast<std::int64_t>(prompts[i].size()) - 1});
-    }
-    const model::ForwardResult result = model::forward(model.config, parameters, request);
+    const model::ForwardResult result = run_prompts(model, parameters, prompts);
     const at::Tensor log_p = at::log_softmax(result.logits.to(at::kFloat), 1);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const float* row = log_p[static_cast<std::int64_t>(i)].const_data_ptr<float>();
+      if (next_token) next_token(begin + i, {row, static_cast<std::size_t>(log_p.size(1))});
       for (const auto& target : batch[i].targets) {
         answers[begin + i].push_back(first_token_answer(row, log_p.size(1), target.at(0)));
       }
@@ -126,50 +152,6 @@ std::vector<std::vector<Answer>> ask(const model::Model& model, const model::Par
     }
   }
   return answers;
-}
-
-std::vector<Knowledge> judge_knowledge(const model::Model& model, const std::vector<data::Fact>& facts) {
-  // Facts that share template and relation share their prompts' passes: all their targets are asked after each subject.
-  std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> groups;
-  for (std::size_t i = 0; i < facts.size(); ++i) {
-    if (!facts[i].target_true.empty()) groups[{facts[i].relation, facts[i].prompt}].push_back(i);
-  }
-  std::map<std::string, std::vector<std::size_t>> relations;
-  for (std::size_t i = 0; i < facts.size(); ++i) relations[facts[i].relation].push_back(i);
-
-  std::vector<Knowledge> all(facts.size());
-  Progress progress("what the model knows", static_cast<std::int64_t>(facts.size()), "facts");
-  for (const auto& [name, members] : groups) {
-    const auto& [relation, prompt] = name;
-    std::vector<std::string> targets;
-    for (const std::size_t i : members) targets.push_back(facts[i].target_true);
-    std::sort(targets.begin(), targets.end());
-    targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
-    std::vector<std::string> subjects;
-    for (const std::size_t i : relations[relation]) subjects.push_back(facts[i].subject);
-    std::sort(subjects.begin(), subjects.end());
-    subjects.erase(std::unique(subjects.begin(), subjects.end()), subjects.end());
-
-    std::vector<Question> questions;
-    for (const auto& subject : subjects) questions.push_back({data::expand(prompt, subject), targets});
-    const auto answers = ask(model, model.parameters, questions);
-    const auto place = [](const std::vector<std::string>& in, const std::string& what) {
-      return static_cast<std::size_t>(std::lower_bound(in.begin(), in.end(), what) - in.begin());
-    };
-    for (const std::size_t i : members) {
-      const std::size_t own = place(subjects, facts[i].subject), target = place(targets, facts[i].target_true);
-      Knowledge& k = all[i];
-      k.truth = answers[own][target];
-      k.probability = std::exp(k.truth.logp);
-      double sum = 0;
-      for (std::size_t s = 0; s < subjects.size(); ++s) sum += s == own ? 0 : std::exp(answers[s][target].logp);
-      k.mean_of_others = subjects.size() > 1 ? sum / static_cast<double>(subjects.size() - 1) : 0;
-      k.known = k.truth.all_top1 && k.probability >= 2 * k.mean_of_others;
-    }
-    progress.advance(static_cast<std::int64_t>(members.size()));
-  }
-  progress.finish();
-  return all;
 }
 
 }  // namespace palimpsest::experiment

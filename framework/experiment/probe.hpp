@@ -1,13 +1,15 @@
 // How strongly a model gives an answer to a prompt: what knowing, matching by margin and an edit's start are judged by.
 //
-// Work is shared: prompts run once, all targets of a prompt are read from the same pass.
+// Work is shared: prompts run once, what they begin with in common runs once for all, and all targets of a prompt are
+// read from the same pass.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "data/fact.hpp"
 #include "model/checkpoint.hpp"
 
 namespace palimpsest::experiment {
@@ -23,19 +25,13 @@ struct Question {
   std::vector<std::string> targets;  // answers to be judged
 };
 
-// answers[i][j]: of targets[j] after questions[i].prompt. `parameters` over the architecture of `model`.
+// Sees the natural logarithms of the probabilities of all tokens after prompt `question`; the span lives for the call.
+using NextToken = std::function<void(std::size_t question, std::span<const float> log_p)>;
+
+// answers[i][j]: of targets[j] after questions[i].prompt; targets may be none. `parameters` over the architecture of
+// `model`. `next_token`, if given, is called once a question, in their order. Throws kNumeric for a log-probability
+// that is not finite.
 std::vector<std::vector<Answer>> ask(const model::Model& model, const model::Parameters& parameters,
-                                     const std::vector<Question>& questions);
-
-// What the unedited model knows of one fact (SCIENCE section 2).
-struct Knowledge {
-  Answer truth;               // of target_true
-  double probability = 0;     // exp(truth.logp)
-  double mean_of_others = 0;  // mean probability of the same target after other subjects of the relation
-  bool known = false;         // truth.all_top1, and probability at least twice mean_of_others
-};
-
-// Facts without target_true are not known. Others' subjects are tried in the fact's own template, all of the relation.
-std::vector<Knowledge> judge_knowledge(const model::Model& model, const std::vector<data::Fact>& facts);
+                                     const std::vector<Question>& questions, const NextToken& next_token = {});
 
 }  // namespace palimpsest::experiment
