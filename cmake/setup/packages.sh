@@ -7,11 +7,14 @@ packages='g++ cmake ninja-build pkg-config python3-venv
   libboost-dev libboost-program-options-dev libtomlplusplus-dev libspdlog-dev nlohmann-json3-dev libpcre2-dev libssl-dev
   libhdf5-dev hdf5-tools libgtest-dev libgmock-dev libbenchmark-dev
   abigail-tools'
+# What `test` needs besides: R opens a results file as docs/results-format.md says (30 MB to fetch, seconds to install).
+test_packages='r-bioc-rhdf5'
 
 # Where dpkg does not keep the books, a program or header stands for its package.
 missing_elsewhere() {
-  for pair in g++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3-venv h5dump:hdf5-tools \
-    abidiff:abigail-tools; do
+  pairs='g++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3-venv h5dump:hdf5-tools abidiff:abigail-tools'
+  [ "$1" != test ] || pairs="$pairs Rscript:r-bioc-rhdf5"
+  for pair in $pairs; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"
   done
   command -v g++ >/dev/null 2>&1 || return 0
@@ -39,10 +42,12 @@ $package installed
   done
 }
 
+# need_packages COMMAND
 need_packages() {
+  [ "$1" != test ] || packages="$packages $test_packages"
   [ -z "${PALIMPSEST_SKIP_PACKAGES:-}" ] || return 0
   if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
-    missing=$(missing_elsewhere)
+    missing=$(missing_elsewhere "$1")
     [ -z "$missing" ] || die "this is not a Debian system, and what these Debian packages hold was not found: $missing
   Install the same with your system's package manager and run this again; on Debian or Ubuntu it would be:
     sudo apt-get install --yes --no-install-recommends $missing

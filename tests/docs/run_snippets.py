@@ -10,6 +10,7 @@ the fence:
             `./palimpsest test` is this very thing, and `python3` is the Python of the tests
     toml    laid over the tiny experiment if it is a part of one, and validated
     python  executed there
+    r       executed there by Rscript, which has rhdf5
 
 A line `<!-- not run: reason -->` before the fence leaves a block out, `<!-- file: name -->` stores it under that name for the
 blocks after it. Any other word after a fence is an error.
@@ -19,6 +20,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -115,6 +117,13 @@ class Page:
         snippet.write_text(content, encoding="utf-8")
         self.execute([sys.executable, snippet], where)
 
+    def r(self, content, where):
+        if shutil.which("Rscript") is None:
+            raise AssertionError(f"{where}: Rscript is not installed (Debian: r-bioc-rhdf5); `./palimpsest test` installs it")
+        snippet = self.folder / "snippet.R"
+        snippet.write_text(content, encoding="utf-8")
+        self.execute(["Rscript", "--vanilla", snippet], where)
+
     def run(self):
         """Problems of the page, one text each."""
         problems, last = [], []
@@ -127,10 +136,10 @@ class Page:
             elif kind == "toml":
                 # After the rest: it may name a file that a command of the page makes.
                 last.append((self.toml, content, where))
-            elif kind in ("sh", "python"):
+            elif kind in ("sh", "python", "r"):
                 last.insert(sum(1 for how, _, _ in last if how != self.toml), (getattr(self, kind), content, where))
             else:
-                problems.append(f"{where}: a block of kind \"{kind}\"; expected sh, toml or python, or a line "
+                problems.append(f"{where}: a block of kind \"{kind}\"; expected sh, toml, python or r, or a line "
                                 "<!-- not run: reason --> before it")
         for how, content, where in last:
             try:
@@ -166,6 +175,7 @@ class Snippets(unittest.TestCase):
         wrong = {"```toml\n[training]\nmax_step = 3\n```\n": "max_step",
                  "```python\nraise SystemExit('no')\n```\n": "no",
                  "```sh\n./palimpsest plugins no_such_plugin\n```\n": "no_such_plugin",
+                 "```r\nstop('not today')\n```\n": "not today",
                  "```fortran\nend\n```\n": "fortran"}
         for text, expected in wrong.items():
             path = SOURCE / "docs" / "page.md"
