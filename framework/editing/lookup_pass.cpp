@@ -25,10 +25,22 @@ void scatter(at::Tensor& whole, const at::Tensor& part, const std::vector<std::i
   whole.index_copy_(0, at::tensor(at, at::kLong), part);
 }
 
+at::Tensor target_logprobs(const at::Tensor& logits, const std::vector<std::int64_t>& targets) {
+  const at::Tensor index = at::tensor(targets, at::kLong).unsqueeze(1);
+  return at::log_softmax(logits, 1, at::kFloat).gather(1, index).squeeze(1);
+}
+
 }  // namespace
 
-LookupPass::LookupPass(const sdk::Model& model, std::vector<LookupRow> rows, std::int64_t layer)
-    : model_(&model), rows_(std::move(rows)), layer_(layer) {
+LookupPass::LookupPass(const sdk::Model& model, std::vector<LookupRow> rows, std::int64_t layer,
+                       std::int64_t loss_layer)
+    : model_(&model), rows_(std::move(rows)), layer_(layer), loss_layer_(loss_layer) {
+  const std::int64_t last = model.info().layers - 1;
+  if (loss_layer_ < 0 || loss_layer_ >= last) loss_layer_ = last;
+  if (loss_layer_ < layer_) {
+    sdk::fail(PALIMPSEST_OUT_OF_RANGE, "the loss is read after layer ", loss_layer_, "; expected layer ", layer_,
+              ", where the change is made, or a later one");
+  }
   const c10::NoGradGuard no_grad;
   std::vector<std::int64_t> with_prefix, without;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
@@ -61,52 +73,116 @@ void LookupPass::add_group(std::vector<std::int64_t> rows, bool with_prefix) {
   groups_.push_back(std::move(group));
 }
 
-LookupPass::Result LookupPass::run(const at::Tensor& delta, const std::vector<Wanted>& wanted,
+LookupPass::Part LookupPass::part_of(const Group& group, const std::vector<at::Tensor>& deltas) const {
+  Part part;
+  const auto fact_of = [&](std::int64_t row) { return rows_[static_cast<std::size_t>(row)].fact; };
+  for (std::size_t i = 0; i < group.rows.size(); ++i) {
+    if (!deltas.at(static_cast<std::size_t>(fact_of(group.rows[i]))).defined()) continue;
+    part.rows.push_back(group.rows[i]);
+    part.places.push_back(static_cast<std::int64_t>(i));
+    part.suffix.push_back(group.suffix[i]);
+  }
+  if (part.rows.empty()) return part;
+  at::Tensor hidden = group.hidden;
+  if (part.rows.size() == group.rows.size()) {
+    part.places.clear();
+  } else {
+    hidden = hidden.index_select(0, at::tensor(part.places, at::kLong));
+  }
+  // Each fact's rows stand together: one addition a fact.
+  std::vector<at::Tensor> lookups;
+  for (std::size_t begin = 0, end = 0; begin < part.rows.size(); begin = end) {
+    const std::int64_t fact = fact_of(part.rows[begin]);
+    while (end < part.rows.size() && fact_of(part.rows[end]) == fact) ++end;
+    const at::Tensor own =
+        hidden.narrow(0, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin)).narrow(1, 0, 1);
+    lookups.push_back(own + deltas[static_cast<std::size_t>(fact)]);
+  }
+  const at::Tensor changed = lookups.size() == 1 ? lookups[0] : at::cat(lookups, 0);
+  part.hidden = at::cat({changed, hidden.slice(1, 1)}, 1);
+  return part;
+}
+
+LookupPass::Result LookupPass::run_part(const Group& group, const Part& part, const Asked& asked) const {
+  sdk::Forward above(part.suffix);
+  if (group.cache.get() != nullptr) above.continuing(group.cache, part.places);
+  above.from_layer(layer_ + 1, sdk::to_handle(model_->host(), part.hidden));
+  Result made;
+  if (asked.targets.size() + asked.logits.size() <= kMostJointRows) {
+    std::vector<sdk::Position> at = asked.targets;
+    at.insert(at.end(), asked.logits.begin(), asked.logits.end());
+    const sdk::ForwardResult result = model_->run(above.logits(std::move(at)));
+    const at::Tensor all = sdk::torch_tensor(result.logits);
+    const auto split = static_cast<std::int64_t>(asked.targets.size());
+    if (split > 0) made.logprobs = target_logprobs(all.narrow(0, 0, split), asked.target_ids);
+    if (!asked.logits.empty()) made.logits = all.slice(0, split);
+    return made;
+  }
+  const sdk::ForwardResult result = model_->run(above.logprobs(asked.targets, asked.target_ids).logits(asked.logits));
+  if (!asked.targets.empty()) made.logprobs = sdk::torch_tensor(result.logprobs);
+  if (!asked.logits.empty()) made.logits = sdk::torch_tensor(result.logits);
+  return made;
+}
+
+// Log-probabilities are read below the last layer; only the rows whose logits are asked for go on to it.
+LookupPass::Result LookupPass::run_to_loss_layer(const Group& group, const Part& part, const Asked& asked) const {
+  Result made;
+  sdk::Forward above(part.suffix);
+  if (group.cache.get() != nullptr) above.continuing(group.cache, part.places);
+  above.from_layer(layer_ + 1, sdk::to_handle(model_->host(), part.hidden)).to_layer(loss_layer_);
+  if (!asked.targets.empty()) above.logprobs(asked.targets, asked.target_ids);
+  const sdk::ForwardResult result = model_->run(above);
+  if (!asked.targets.empty()) made.logprobs = sdk::torch_tensor(result.logprobs);
+  if (asked.logits.empty()) return made;
+
+  std::vector<std::vector<std::int64_t>> lookups;
+  std::vector<std::int64_t> rows, places;
+  std::vector<sdk::Position> at;
+  for (std::size_t i = 0; i < asked.logits.size(); ++i) {
+    const auto row = static_cast<std::size_t>(asked.logits[i].row);
+    lookups.push_back({part.suffix[row].front()});
+    rows.push_back(asked.logits[i].row);
+    places.push_back(part.places.empty() ? asked.logits[i].row : part.places[row]);
+    at.push_back({static_cast<std::int64_t>(i), 0});
+  }
+  const at::Tensor hidden =
+      sdk::torch_tensor(result.hidden).narrow(1, 0, 1).index_select(0, at::tensor(rows, at::kLong));
+  sdk::Forward rest(lookups);
+  if (group.cache.get() != nullptr) rest.continuing(group.cache, places);
+  rest.from_layer(loss_layer_ + 1, sdk::to_handle(model_->host(), hidden)).logits(std::move(at));
+  made.logits = sdk::torch_tensor(model_->run(rest).logits);
+  return made;
+}
+
+LookupPass::Result LookupPass::run(const std::vector<at::Tensor>& deltas, const std::vector<Wanted>& wanted,
                                    const std::vector<std::int64_t>& logit_rows) const {
+  const bool to_the_end = loss_layer_ == model_->info().layers - 1;
   std::vector<at::Tensor> logprobs, logits;
   std::vector<std::int64_t> logprob_order, logit_order;
   for (const Group& group : groups_) {
+    const Part part = part_of(group, deltas);
     const auto place = [&](std::int64_t row) {
-      const auto found = std::find(group.rows.begin(), group.rows.end(), row);
-      return found == group.rows.end() ? -1 : found - group.rows.begin();
+      const auto found = std::lower_bound(part.rows.begin(), part.rows.end(), row);
+      return found == part.rows.end() || *found != row ? -1 : found - part.rows.begin();
     };
-    std::vector<sdk::Position> at_targets, at_logits;
-    std::vector<std::int64_t> targets;
+    Asked asked;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       const std::int64_t row = place(wanted[i].row);
       if (row < 0) continue;
-      at_targets.push_back({row, wanted[i].position - rows_[static_cast<std::size_t>(wanted[i].row)].lookup});
-      targets.push_back(wanted[i].target);
+      asked.targets.push_back({row, wanted[i].position - rows_[static_cast<std::size_t>(wanted[i].row)].lookup});
+      asked.target_ids.push_back(wanted[i].target);
       logprob_order.push_back(static_cast<std::int64_t>(i));
     }
     for (std::size_t i = 0; i < logit_rows.size(); ++i) {
       const std::int64_t row = place(logit_rows[i]);
       if (row < 0) continue;
-      at_logits.push_back({row, 0});
+      asked.logits.push_back({row, 0});
       logit_order.push_back(static_cast<std::int64_t>(i));
     }
-    if (targets.empty() && at_logits.empty()) continue;
-
-    const at::Tensor changed = at::cat({group.hidden.narrow(1, 0, 1) + delta, group.hidden.slice(1, 1)}, 1);
-    sdk::Forward above(group.suffix);
-    if (group.cache.get() != nullptr) above.continuing(group.cache);
-    above.from_layer(layer_ + 1, sdk::to_handle(model_->host(), changed));
-    if (targets.size() + at_logits.size() <= kMostJointRows) {
-      std::vector<sdk::Position> at = at_targets;
-      at.insert(at.end(), at_logits.begin(), at_logits.end());
-      const sdk::ForwardResult result = model_->run(above.logits(std::move(at)));
-      const at::Tensor all = sdk::torch_tensor(result.logits);
-      const auto split = static_cast<std::int64_t>(targets.size());
-      if (split > 0) {
-        const at::Tensor index = at::tensor(targets, at::kLong).unsqueeze(1);
-        logprobs.push_back(at::log_softmax(all.narrow(0, 0, split), 1, at::kFloat).gather(1, index).squeeze(1));
-      }
-      if (!at_logits.empty()) logits.push_back(all.slice(0, split));
-      continue;
-    }
-    const sdk::ForwardResult result = model_->run(above.logprobs(at_targets, targets).logits(at_logits));
-    if (!targets.empty()) logprobs.push_back(sdk::torch_tensor(result.logprobs));
-    if (!at_logits.empty()) logits.push_back(sdk::torch_tensor(result.logits));
+    if (asked.targets.empty() && asked.logits.empty()) continue;
+    const Result made = to_the_end ? run_part(group, part, asked) : run_to_loss_layer(group, part, asked);
+    if (made.logprobs.defined()) logprobs.push_back(made.logprobs);
+    if (made.logits.defined()) logits.push_back(made.logits);
   }
   const auto in_order = [](const std::vector<at::Tensor>& parts, const std::vector<std::int64_t>& order) {
     if (parts.empty()) return at::Tensor();

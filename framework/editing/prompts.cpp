@@ -20,7 +20,13 @@ std::size_t count_places(std::string_view text) {
 }  // namespace
 
 LookupRow lookup_row(const sdk::Host& host, std::string_view prompt, std::string_view subject) {
-  return {host.encode_prompt(sdk::fill(prompt, subject)), host.subject_last_token(prompt, subject)};
+  return {host.encode_prompt(sdk::fill(prompt, subject)), host.subject_last_token(prompt, subject), 0};
+}
+
+LookupRow kl_row(const sdk::Host& host, std::string_view subject) {
+  LookupRow row = lookup_row(host, "{} is a", subject);
+  row.ids.resize(static_cast<std::size_t>(row.lookup) + 1);
+  return row;
 }
 
 std::string in_context(std::string_view context, std::string_view prompt) { return sdk::fill(context, prompt); }

@@ -13,14 +13,19 @@
 
 namespace palimpsest::editing {
 
-// A row of tokens and the position of its lookup token: the subject's last one, where key and value are taken.
+// A row of tokens and the position of its lookup token: the subject's last one, where key and value are taken. `fact`:
+// which of several facts that are worked on together the row belongs to.
 struct LookupRow {
   std::vector<std::int64_t> ids;
   std::int64_t lookup = 0;
+  std::int64_t fact = 0;
 };
 
 // `prompt` is a template with one {}; BOS stands first where the tokenizer adds it.
 LookupRow lookup_row(const sdk::Host& host, std::string_view prompt, std::string_view subject);
+
+// The row on which the KL term is read, "{} is a", cut behind its lookup token: by causality what follows has no part.
+LookupRow kl_row(const sdk::Host& host, std::string_view subject);
 
 // `prompt` inside a context: "{}" stands for the prompt itself, "Some text. {}" puts text before it.
 std::string in_context(std::string_view context, std::string_view prompt);

@@ -1,5 +1,7 @@
-// v*: the vector that, added at the lookup token, makes the model answer the target (Meng et al. 2022, equation 4; the
-// references' loop as SCIENCE section 6 states it).
+// v* and z*: the vector that, added at the lookup token, makes the model answer the target (Meng et al. 2022, equation
+// 4; Meng et al. 2023, section 4.2; the references' loop as SCIENCE section 6 states it).
+//
+// Facts are optimised side by side, each with its own vector, Adam state, bound and end; they share only the passes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,6 +24,15 @@ struct ValueOptions {
   double v_stop_probability;  // stop when the target's mean probability over the rows reaches this; 1 or more: never
 };
 
+// What one fact teaches: rows [first_row, first_row + target_rows) of the pass end with all target tokens but the last
+// and are taught `target_ids`; the row after them is the KL row.
+struct ValueFact {
+  std::int64_t first_row = 0;
+  std::int64_t target_rows = 0;
+  std::vector<std::int64_t> target_ids;
+  at::Tensor init;  // [hidden], what delta is added to, of the bare prompt
+};
+
 struct ValueStep {
   double loss, nll, kl, weight_decay;
   double probability;  // mean over rows of exp(-nll of the row)
@@ -32,31 +43,41 @@ struct OptimisedValue {
   std::vector<ValueStep> steps;
 };
 
-// The objective of v* as a function of delta. Rows [0, target_rows) of the pass end with all target tokens but the last
-// and are taught `target_ids`; the row after them is the KL row. `init` [hidden]: the value of the bare prompt. `pass`
-// must outlive this object.
+// The objective as a function of every fact's delta. `rows` are those of `pass`, which must outlive this object; fact f
+// of `facts` is fact f of the rows.
 class ValueObjective {
  public:
-  ValueObjective(const LookupPass& pass, const std::vector<LookupRow>& rows, std::int64_t target_rows,
-                 std::vector<std::int64_t> target_ids, const at::Tensor& init, const ValueOptions& options);
+  ValueObjective(const LookupPass& pass, const std::vector<LookupRow>& rows, std::vector<ValueFact> facts,
+                 const ValueOptions& options);
 
   struct Evaluated {
-    at::Tensor loss;  // scalar, differentiable in delta
+    at::Tensor loss;  // scalar, differentiable in the fact's delta; undefined where the fact was not asked about
     ValueStep parts;
   };
-  // The first delta this is asked about is the unedited model of the KL term: it should be zero.
-  Evaluated at(const at::Tensor& delta);
+  // One result a fact; a fact with an undefined delta costs nothing. The first deltas this is asked about are the
+  // unedited model of the KL term: they should be zero.
+  std::vector<Evaluated> at(const std::vector<at::Tensor>& deltas);
 
  private:
+  struct Fact {
+    ValueFact fact;
+    std::vector<Wanted> wanted;
+    double init_norm = 0;
+    at::Tensor initial_log_p;  // of the KL row
+  };
+  Evaluated evaluated(Fact& fact, const at::Tensor& delta, const at::Tensor& logprobs, const at::Tensor& logits) const;
+
   const LookupPass* pass_;
-  std::vector<Wanted> wanted_;
-  std::int64_t target_rows_;
+  std::vector<Fact> facts_;
   ValueOptions options_;
-  double init_norm_;
-  at::Tensor initial_log_p_;  // of the KL row
 };
 
-// Minimises the objective from delta = 0. `each_step` may throw to stop.
+// Minimises each fact's objective from delta = 0. `each_step` may throw to stop.
+std::vector<OptimisedValue> optimise_values(const LookupPass& pass, const std::vector<LookupRow>& rows,
+                                            const std::vector<ValueFact>& facts, const ValueOptions& options,
+                                            const std::function<void(std::int64_t step)>& each_step);
+
+// The same for one fact: rows [0, target_rows) are taught `target_ids`, the row after them is the KL row.
 OptimisedValue optimise_value(const LookupPass& pass, const std::vector<LookupRow>& rows, std::int64_t target_rows,
                               const std::vector<std::int64_t>& target_ids, const at::Tensor& init,
                               const ValueOptions& options, const std::function<void(std::int64_t step)>& each_step);

@@ -55,7 +55,7 @@ TEST_F(Plugins, AnIdOfSeveralKindsShowsAll) {
 TEST_F(Plugins, AnUnknownIdIsAnError) {
   const Outcome outcome = run({"plugins", "romr"});
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_THAT(outcome.err, StartsWith("error: no plugin \"romr\" (did you mean \"rome\"?); available: edit_success, "));
+  EXPECT_THAT(outcome.err, StartsWith("error: no plugin \"romr\" (did you mean \"rome\"?); available: alphaedit, "));
 }
 
 TEST_F(Plugins, RefusedLibrariesAreSaidWithTheirReason) {

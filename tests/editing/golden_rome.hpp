@@ -44,13 +44,11 @@ inline plugin::ParameterValue integers_value(std::string name, std::vector<std::
   return made;
 }
 
-class GoldenRome {
+// Tensors of a reference file by name.
+class Reference {
  public:
-  static const GoldenRome& get() {
-    static const GoldenRome golden;
-    return golden;
-  }
-
+  explicit Reference(const std::filesystem::path& file) : file_(model::SafetensorsFile::open(file)) {}
+  bool has(const std::string& name) const { return file_->find(name) != nullptr; }
   at::Tensor tensor(const std::string& name) const {
     const model::TensorView* view = file_->find(name);
     if (view == nullptr) throw std::runtime_error("the reference has no " + name);
@@ -58,6 +56,40 @@ class GoldenRome {
     std::memcpy(made.mutable_data_ptr(), view->bytes.data(), view->bytes.size());
     return made;
   }
+
+ private:
+  std::shared_ptr<const model::SafetensorsFile> file_;
+};
+
+// The parameters of a case, under the editor's names.
+inline std::vector<plugin::ParameterValue> parameters_of(const nlohmann::json& parameters) {
+  std::vector<plugin::ParameterValue> values;
+  for (const auto& [key, value] : parameters.items()) {
+    plugin::ParameterValue made;
+    made.name = key;
+    if (value.is_number_float()) made.number = value;
+    if (value.is_number_integer()) made.integer = value;
+    if (value.is_boolean()) made.integer = value.get<bool>() ? 1 : 0;
+    if (value.is_string()) made.text = value;
+    if (value.is_array() && !value.empty() && value[0].is_string()) {
+      made.texts = value.get<std::vector<std::string>>();
+    }
+    if (value.is_array() && !value.empty() && value[0].is_number_integer()) {
+      made.integers = value.get<std::vector<std::int64_t>>();
+    }
+    values.push_back(std::move(made));
+  }
+  return values;
+}
+
+class GoldenRome {
+ public:
+  static const GoldenRome& get() {
+    static const GoldenRome golden;
+    return golden;
+  }
+
+  at::Tensor tensor(const std::string& name) const { return reference_.tensor(name); }
 
   std::vector<std::string> contexts() const { return cases_.at("contexts").get<std::vector<std::string>>(); }
   const nlohmann::json& at(const std::string& name) const { return cases_.at("cases").at(name); }
@@ -74,12 +106,7 @@ class GoldenRome {
 
   // The parameters of a case, under the editor's names, the contexts among them.
   std::vector<plugin::ParameterValue> parameters(const std::string& name) const {
-    std::vector<plugin::ParameterValue> values;
-    for (const auto& [key, value] : at(name).at("parameters").items()) {
-      values.push_back(value.is_number_float() ? number_value(key, value)
-                       : value.is_boolean()    ? integer_value(key, value.get<bool>() ? 1 : 0)
-                                               : integer_value(key, value));
-    }
+    std::vector<plugin::ParameterValue> values = parameters_of(at(name).at("parameters"));
     values.push_back(texts_value("context_templates", contexts()));
     return values;
   }
@@ -110,13 +137,13 @@ class GoldenRome {
  private:
   GoldenRome()
       : folder_(std::filesystem::path(PALIMPSEST_TEST_DATA) / "golden" / "rome"),
-        file_(model::SafetensorsFile::open(folder_ / "reference.safetensors")),
+        reference_(folder_ / "reference.safetensors"),
         cases_(nlohmann::json::parse(read_file(folder_ / "cases.json"))),
         model_(model::open_model(folder_ / "model")),
         moment_(std::make_shared<model::SecondMoment>(tensor("second_moment"), 1, 0)) {}
 
   std::filesystem::path folder_;
-  std::shared_ptr<const model::SafetensorsFile> file_;
+  Reference reference_;
   nlohmann::json cases_;
   model::Model model_;
   std::shared_ptr<const model::SecondMoment> moment_;

@@ -9,6 +9,7 @@
 #include "editing/golden_rome.hpp"
 #include "editing/lookup_pass.hpp"
 #include "editing/prompts.hpp"
+#include "editing/services.hpp"
 #include "editing/values.hpp"
 #include "palimpsest/sdk/torch.hpp"
 
@@ -16,22 +17,6 @@ namespace palimpsest::editing {
 namespace {
 
 const GoldenRome& golden() { return GoldenRome::get(); }
-
-// The host's side of a plugin, without a plugin.
-struct Services {
-  explicit Services(std::uint64_t seed = 0) : weights(golden().model(seed)) {
-    context.session = golden().session();
-    context.kind = "editor";
-    context.label = "editor under test";
-    context.host = {&context, PALIMPSEST_ABI_MAJOR, PALIMPSEST_ABI_MINOR,
-                    [](const palimpsest_host*, const char* id) { return plugin::find_service(id); }};
-  }
-  sdk::Model model() { return sdk::Model(&context.host, &weights); }
-  sdk::Host host() { return sdk::Host(&context.host); }
-
-  plugin::HostContext context;
-  palimpsest_model weights;
-};
 
 TEST(Adam, EqualsTorch) {
   const at::Tensor gradients = golden().tensor("adam.gradients"), wanted = golden().tensor("adam.parameters");
@@ -118,14 +103,14 @@ TEST(LookupPass, EqualsAFullForwardWithAReplacement) {
                sdk::to_handle(model.host(), delta.expand({static_cast<std::int64_t>(ids.size()), -1}).contiguous()));
   full.logprobs(wanted_at, targets).logits(lookups);
   const sdk::ForwardResult expected = model.run(full);
-  const LookupPass::Result found = pass.run(delta, wanted, all);
+  const LookupPass::Result found = pass.run({delta}, wanted, all);
   EXPECT_LT((found.logprobs - sdk::torch_tensor(expected.logprobs)).abs().max().item<double>(), 1e-5);
   EXPECT_LT((found.logits - sdk::torch_tensor(expected.logits)).abs().max().item<double>(), 1e-5);
 
   // More positions than are taken at once, in another order.
   std::vector<Wanted> many;
   while (many.size() <= 600) many.insert(many.end(), wanted.rbegin(), wanted.rend());
-  const at::Tensor repeated = pass.run(delta, many, all).logprobs;
+  const at::Tensor repeated = pass.run({delta}, many, all).logprobs;
   for (std::int64_t begin = 0; begin < repeated.size(0); begin += found.logprobs.size(0)) {
     const at::Tensor part = repeated.narrow(0, begin, found.logprobs.size(0)).flip(0);
     EXPECT_LT((part - found.logprobs).abs().max().item<double>(), 1e-5);
@@ -149,14 +134,19 @@ class Objective : public ::testing::Test {
  protected:
   Objective() : given_(services_), model_(services_.model()), pass_(model_, given_.rows, 1) {}
 
-  ValueObjective objective(double kl_factor = 0.0625) {
-    ValueObjective made(pass_, given_.rows, given_.target_rows, given_.target, pass_.values()[0],
-                        {.v_num_grad_steps = 8,
-                         .v_lr = 0.5,
-                         .v_weight_decay = 0.5,
-                         .clamp_norm_factor = 4,
-                         .kl_factor = kl_factor,
-                         .v_stop_probability = 1});
+  // The one fact's objective as a function of its delta.
+  struct OneFact {
+    ValueObjective objective;
+    ValueObjective::Evaluated at(const at::Tensor& delta) { return objective.at({delta})[0]; }
+  };
+  OneFact objective(double kl_factor = 0.0625) {
+    OneFact made{ValueObjective(pass_, given_.rows, {{0, given_.target_rows, given_.target, pass_.values()[0]}},
+                                {.v_num_grad_steps = 8,
+                                 .v_lr = 0.5,
+                                 .v_weight_decay = 0.5,
+                                 .clamp_norm_factor = 4,
+                                 .kl_factor = kl_factor,
+                                 .v_stop_probability = 1})};
     made.at(at::zeros_like(golden().tensor("probe.delta")));
     return made;
   }
@@ -179,7 +169,7 @@ TEST_F(Objective, LossAndGradientEqualPlainPython) {
 TEST_F(Objective, GradientEqualsFiniteDifferences) {
   const at::Tensor delta = golden().tensor("probe.delta").requires_grad_(true);
   // A large weight, so that the KL term has its part in what is compared.
-  ValueObjective function = objective(/*kl_factor=*/1);
+  OneFact function = objective(/*kl_factor=*/1);
   at::Tensor gradient;
   {
     const c10::AutoGradMode with_grad(true);

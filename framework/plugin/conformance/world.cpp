@@ -75,7 +75,8 @@ TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
   session_->tokenizer = opened_.tokenizer;
   session_->open_dataset = open_text;
   session_->second_moment = [width = opened_.config.mlp_width](std::int64_t layer) {
-    const at::Tensor diagonal = at::linspace(1, 3, width, at::kDouble);
+    // Over several magnitudes, as those of real keys.
+    const at::Tensor diagonal = at::logspace(-3, 0.5, width, 10, at::kDouble);
     return std::make_shared<const model::SecondMoment>(1000 * at::diag(diagonal), 1000, layer);
   };
   session_->get_or_compute = plugin::values_in_memory();
@@ -123,6 +124,9 @@ std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor
     value.name = name;
     if (name == "layer" && p.type == PALIMPSEST_PARAMETER_INTEGER) {
       value.integer = kEditedLayer;
+    } else if (name == "layers" && p.type == PALIMPSEST_PARAMETER_INTEGER_LIST &&
+               std::string_view(descriptor.kind) == PALIMPSEST_KIND_EDITOR) {
+      value.integers = {kEditedLayer};
     } else if (p.required == 0) {
       continue;
     } else if (p.type == PALIMPSEST_PARAMETER_PATH) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -159,9 +160,69 @@ class Editor : public Plugin {
         }};
     if (detail::is(id, PALIMPSEST_EDITOR_1)) return &editor;
     if (detail::is(id, PALIMPSEST_EDITOR_NEEDS_1)) return &needs_table;
+    if (detail::is(id, PALIMPSEST_EDITOR_STATE_1)) return state_table<P>();
     return nullptr;
   }
+
+ private:
+  template <typename P>
+  static const void* state_table();
 };
+
+// Named tensors of an editor's state, on their way out.
+class StateSink {
+ public:
+  StateSink(const palimpsest_host* host, const palimpsest_state_sink* sink) : host_(host), sink_(sink) {}
+  void tensor(std::string_view name, const Tensor& value) const {
+    check(host_, sink_->tensor(sink_->context, text(name), value.get()));
+  }
+
+ private:
+  const palimpsest_host* host_;
+  const palimpsest_state_sink* sink_;
+};
+
+struct StateTensor {
+  std::string_view name;
+  Tensor value;  // retained: may be kept
+};
+
+// An editor whose later edits depend on its earlier ones. What it keeps between calls of apply must all be in its
+// state, so that an instance that loads it goes on as the one that saved it would have. Names differ within a state.
+class StatefulEditor : public Editor {
+ public:
+  // Back to what the constructor left.
+  virtual void reset() = 0;
+  virtual void save(const StateSink& sink) = 0;
+  // What save gave, in any order.
+  virtual void load(std::span<const StateTensor> state) = 0;
+};
+
+template <typename P>
+const void* Editor::state_table() {
+  if constexpr (std::is_base_of_v<StatefulEditor, P>) {
+    static constexpr palimpsest_editor_state_v1 table = {
+        [](void* instance) -> palimpsest_status {
+          return guarded(detail::host_of(instance), [&] { detail::as<StatefulEditor>(instance).reset(); });
+        },
+        [](void* instance, const palimpsest_state_sink* sink) -> palimpsest_status {
+          const auto* host = detail::host_of(instance);
+          return guarded(host, [&] { detail::as<StatefulEditor>(instance).save(StateSink(host, sink)); });
+        },
+        [](void* instance, const palimpsest_text* names, const palimpsest_tensor* values,
+           size_t count) -> palimpsest_status {
+          const auto* host = detail::host_of(instance);
+          return guarded(host, [&] {
+            std::vector<StateTensor> state;
+            for (size_t i = 0; i < count; ++i) state.push_back({view(names[i]), Tensor::retain(host, values[i])});
+            detail::as<StatefulEditor>(instance).load(state);
+          });
+        }};
+    return &table;
+  } else {
+    return nullptr;
+  }
+}
 
 // -------------------------------------------------------------------------------------------------------------- metric
 

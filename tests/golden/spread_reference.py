@@ -1,0 +1,201 @@
+"""MEMIT and AlphaEdit in plain Python: what the editors `memit` and `alphaedit` are compared with, tensor by tensor, and
+timed against.
+
+Written from the papers (Meng et al. 2023, arXiv 2210.07229, algorithm 1; Fang et al. 2025, arXiv 2410.02355, section 3)
+and from the conventions of the published code that they do not state: z* is optimised one request at a time by full
+forwards of all its rows, keys and residuals are taken anew by full forwards at every layer. Nothing is cached and nothing
+is cut short on purpose.
+"""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+
+from rome_reference import last_subject_token, rows_of, target_ids_of
+
+
+@dataclasses.dataclass
+class Parameters:
+    layers: tuple = (4, 5, 6, 7, 8)
+    v_loss_layer: int = -1  # -1: the last
+    v_num_grad_steps: int = 25
+    v_lr: float = 0.5
+    v_weight_decay: float = 0.5
+    clamp_norm_factor: float = 0.75
+    kl_factor: float = 0.0625
+    v_stop_probability: float = 1.0  # 1: never
+    mom2_update_weight: float = 15000.0  # memit
+    nullspace_threshold: float = 0.02  # alphaedit; 0: nullspace_energy counts
+    nullspace_energy: float = 0.0
+    l2: float = 10.0
+
+
+class Trace:
+    """Records the output of layers and the input of their down-projections; adds `delta` to the output of one layer at one
+    token of every row."""
+
+    def __init__(self, model, layers, delta_layer=None, lookups=(), delta=None):
+        self.model, self.layers = model, layers
+        self.delta_layer, self.lookups, self.delta = delta_layer, list(lookups), delta
+        self.outputs, self.keys, self.handles = {}, {}, []
+
+    def _layer(self, number):
+        def hook(module, inputs, output):
+            hidden = output[0] if isinstance(output, tuple) else output
+            if number == self.delta_layer and self.delta is not None:
+                self.before = hidden.detach().clone()
+                hidden = hidden.clone()
+                for row, token in enumerate(self.lookups):
+                    hidden[row, token] = hidden[row, token] + self.delta
+            self.outputs[number] = hidden
+            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+        return hook
+
+    def _key(self, number):
+        def hook(module, inputs, output):
+            self.keys[number] = inputs[0].detach()
+        return hook
+
+    def __enter__(self):
+        for number in self.layers:
+            layer = self.model.model.layers[number]
+            self.handles.append(layer.register_forward_hook(self._layer(number)))
+            self.handles.append(layer.mlp.down_proj.register_forward_hook(self._key(number)))
+        return self
+
+    def __exit__(self, *_):
+        for handle in self.handles:
+            handle.remove()
+
+
+def compute_z(model, tokenizer, templates, subject, target, p):
+    """z* of one request, the losses of each step, and what z* started from."""
+    layer = p.layers[-1]
+    last = model.config.num_hidden_layers - 1
+    loss_layer = last if p.v_loss_layer < 0 else max(p.v_loss_layer, layer)
+    target_ids = torch.tensor(target_ids_of(tokenizer, target))
+    templates = [t + tokenizer.decode(target_ids[:-1]) for t in templates] + ["{} is a"]
+    ids, mask = rows_of(tokenizer, [t.replace("{}", subject, 1) for t in templates])
+    lookups = [last_subject_token(tokenizer, t, subject) for t in templates]
+    wanted = torch.full((len(templates) - 1, ids.shape[1]), -100)
+    for row in range(len(wanted)):
+        length = int(mask[row].sum())
+        wanted[row, length - len(target_ids):length] = target_ids
+
+    delta = torch.zeros(model.config.hidden_size, requires_grad=True)
+    optimiser = torch.optim.Adam([delta], lr=p.v_lr)
+    init = initial = None
+    steps = []
+    for step in range(p.v_num_grad_steps):
+        optimiser.zero_grad()
+        with Trace(model, {layer, loss_layer}, layer, lookups, delta) as trace:
+            logits = model(input_ids=ids, attention_mask=mask).logits
+        if init is None:
+            init = trace.before[0, lookups[0]].clone()
+        kl_log_p = F.log_softmax(logits[-1:, lookups[-1], :], dim=1)
+        if initial is None:
+            initial = kl_log_p.detach().clone()
+        read = trace.outputs[loss_layer][:len(wanted)]
+        log_p = torch.log_softmax(model.lm_head(model.model.norm(read)), dim=2)
+        chosen = log_p.gather(2, wanted.clamp(min=0).unsqueeze(2)).squeeze(2)
+        row_nll = -(chosen * (wanted != -100)).sum(1) / len(target_ids)
+        nll = row_nll.mean()
+        kl = p.kl_factor * F.kl_div(initial, kl_log_p, log_target=True, reduction="batchmean")
+        decay = p.v_weight_decay * delta.norm() / init.norm() ** 2
+        loss = nll + kl + decay
+        probability = torch.exp(-row_nll).mean()
+        steps.append([loss.item(), nll.item(), kl.item(), decay.item(), probability.item()])
+        stop = p.v_stop_probability < 1 and probability >= p.v_stop_probability
+        if loss < 5e-2 or stop or step == p.v_num_grad_steps - 1:
+            break
+        loss.backward()
+        optimiser.step()
+        bound = p.clamp_norm_factor * init.norm()
+        if delta.norm() > bound:
+            with torch.no_grad():
+                delta.mul_(bound / delta.norm())
+    return (init + delta).detach(), torch.tensor(steps, dtype=torch.float64), init
+
+
+def at_lookups(model, tokenizer, prompts, layer, batch=128):
+    """Of (template, subject) pairs: keys [n, mlp] and outputs [n, hidden] of a layer at the subject's last token."""
+    keys, outputs = [], []
+    for begin in range(0, len(prompts), batch):
+        part = prompts[begin:begin + batch]
+        ids, mask = rows_of(tokenizer, [t.replace("{}", s, 1) for t, s in part])
+        with Trace(model, {layer}) as trace, torch.no_grad():
+            model(input_ids=ids, attention_mask=mask)
+        for row, (template, subject) in enumerate(part):
+            token = last_subject_token(tokenizer, template, subject)
+            keys.append(trace.keys[layer][row, token])
+            outputs.append(trace.outputs[layer][row, token])
+    return torch.stack(keys), torch.stack(outputs).detach()
+
+
+def mean_keys(model, tokenizer, requests, groups, layer):
+    """K [mlp, n]: mean within each group of contexts, then over the groups."""
+    contexts = [context for group in groups for context in group]
+    prompts = [(c.replace("{}", prompt, 1), subject) for prompt, subject, _ in requests for c in contexts]
+    keys, _ = at_lookups(model, tokenizer, prompts, layer)
+    keys = keys.reshape(len(requests), len(contexts), -1)
+    means, begin = [], 0
+    for group in groups:
+        means.append(keys[:, begin:begin + len(group)].mean(1))
+        begin += len(group)
+    return torch.stack(means).mean(0).T
+
+
+def null_space(moment, p):
+    """P, and its rank."""
+    values, vectors = torch.linalg.eigh(moment)
+    if p.nullspace_energy > 0:
+        chosen = values.cumsum(0) <= p.nullspace_energy * values.sum()
+    else:
+        chosen = values < p.nullspace_threshold
+    basis = vectors[:, chosen]
+    return basis @ basis.T, int(chosen.sum())
+
+
+def spread(model, tokenizer, requests, groups, p, solve):
+    """Edits `model` in place and returns the update and what led to it, by layer. `requests`: (prompt, subject, target);
+    `groups`: lists of context templates; solve(layer, K, R) -> dW, all float64."""
+    model.requires_grad_(False)
+    contexts = [context for group in groups for context in group]
+    made = {"z": [], "steps": [], "update": {}, "keys": {}}
+    for prompt, subject, target in requests:
+        templates = [context.replace("{}", prompt, 1) for context in contexts]
+        z, steps, _ = compute_z(model, tokenizer, templates, subject, target, p)
+        made["z"].append(z)
+        made["steps"].append(steps)
+    z = torch.stack(made["z"], dim=1)
+    for i, layer in enumerate(p.layers):
+        keys = mean_keys(model, tokenizer, requests, groups, layer).double()
+        _, current = at_lookups(model, tokenizer, [(prompt, subject) for prompt, subject, _ in requests], p.layers[-1])
+        residual = (z - current.T).double() / (len(p.layers) - i)
+        update = solve(layer, keys, residual)
+        made["keys"][layer], made["update"][layer] = keys, update
+        weight = model.model.layers[layer].mlp.down_proj.weight
+        with torch.no_grad():
+            weight.add_(update.float())
+    return made
+
+
+def memit(model, tokenizer, requests, groups, p, moments):
+    """`moments`: second moment [mlp, mlp] float64 by layer."""
+    def solve(layer, keys, residual):
+        left = torch.linalg.solve(p.mom2_update_weight * moments[layer] + keys @ keys.T, keys)
+        return residual @ left.T
+    return spread(model, tokenizer, requests, groups, p, solve)
+
+
+def alphaedit(model, tokenizer, requests, groups, p, projectors, cache):
+    """`projectors`: P [mlp, mlp] by layer; `cache` [mlp, mlp] by layer, which gains this batch's K K^T."""
+    def solve(layer, keys, residual):
+        projector = projectors[layer]
+        left = projector @ (keys @ keys.T + cache[layer]) + p.l2 * torch.eye(len(keys), dtype=torch.float64)
+        return torch.linalg.solve(left, projector @ keys @ residual.T).T
+    made = spread(model, tokenizer, requests, groups, p, solve)
+    for layer in p.layers:
+        cache[layer] = cache[layer] + made["keys"][layer] @ made["keys"][layer].T
+    return made
