@@ -74,8 +74,10 @@ class Maker {
     read_study();
     read_training();
     read_plugins();
+    check_defaults();
     check_stages();
     check_facts();
+    check_edit();
     check_training();
     return std::move(made_);
   }
@@ -108,7 +110,7 @@ class Maker {
     std::vector<std::string> names;
     for (const auto& table : experiment_tables()) names.push_back(table.name);
     for (const auto& key : top_level_keys()) names.push_back(key.name);
-    names.insert(names.end(), {"extends", "sweep"});
+    names.insert(names.end(), {"defaults", "extends", "sweep"});
     Table plain;
     for (const Entry& entry : root_.entries) {
       if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
@@ -216,7 +218,8 @@ class Maker {
     }
     {
       const Reader from(section("edit"), "edit", check_);
-      made_.edit = {from.text("scope"), from.text("augment_as")};
+      made_.edit = {from.text("scope"), from.text("augment_as"), from.integer("batch_size"),
+                    from.integer("measure_every")};
     }
     made_.tuning = {Reader(section("tuning"), "tuning", check_).text("method")};
     const Reader from(section("run"), "run", check_);
@@ -254,10 +257,27 @@ class Maker {
     out.matmul = from.text("matmul");
   }
 
+  // [defaults.KIND.ID] under the plugin table that chooses ID.
+  Table with_defaults(const Table& table, const std::string& kind, const std::string& default_id) {
+    const Entry* id = table.find("id");
+    const std::string chosen = !id ? default_id : id->value.is<std::string>() ? id->value.as<std::string>() : "";
+    defaults_used_.insert({kind, chosen});
+    const Entry* at = root_.find("defaults");
+    for (const std::string& key : {kind, chosen}) {
+      if (at && at->value.is<Table>()) at = at->value.as<Table>().find(key);
+    }
+    if (!at || !at->value.is<Table>() || at->key != chosen) return table;
+    Table made = at->value.as<Table>();
+    made.erase("id");
+    merge(made, table);
+    return made;
+  }
+
   PluginChoice choose(const Table& table, const Position& where, const std::string& prefix, const std::string& kind,
                       const std::string& default_id, Table& resolved) {
     const PluginSpec* plugin = nullptr;
-    resolved = check_plugin_table(table, where, prefix, kind, default_id, catalog_, check_, &plugin);
+    resolved = check_plugin_table(with_defaults(table, kind, default_id), where, prefix, kind, default_id, catalog_,
+                                  check_, &plugin);
     PluginChoice choice;
     choice.position = where;
     if (!plugin) return choice;
@@ -326,6 +346,53 @@ class Maker {
     made_.resolved.set("metric", Value{std::move(resolved_list), metrics->value.position}, metrics->key_position);
   }
 
+  // [defaults] of plugins that nothing chooses here: they may be chosen elsewhere, and are checked all the same.
+  void check_defaults() {
+    const Entry* defaults = root_.find("defaults");
+    if (!defaults) return;
+    const auto tables = [&](const Entry& entry, const std::string& key, const char* what) -> const Table* {
+      if (entry.value.is<Table>()) return &entry.value.as<Table>();
+      check_.add(entry.value.position, key, cat("found ", describe(entry.value), ", expected ", what));
+      return nullptr;
+    };
+    const Table* kinds = tables(*defaults, "defaults", "tables [defaults.KIND.ID]");
+    if (!kinds) return;
+    std::vector<std::string> names;
+    for (const TableSpec& table : experiment_tables()) {
+      if (table.plugin) names.push_back(table.name);
+    }
+    for (const Entry& kind : kinds->entries) {
+      const std::string kind_key = cat("defaults.", join_key({kind.key}));
+      if (std::find(names.begin(), names.end(), kind.key) == names.end()) {
+        std::string all;
+        for (const auto& name : names) all += cat(all.empty() ? "" : ", ", name);
+        check_.add(kind.key_position, kind_key,
+                   cat("found an unknown kind of plugin, expected one of ", all, did_you_mean(kind.key, names)));
+        continue;
+      }
+      const Table* ids = tables(kind, kind_key, "tables by id of a plugin");
+      if (!ids) continue;
+      for (const Entry& id : ids->entries) {
+        const std::string key = cat(kind_key, ".", join_key({id.key}));
+        const Table* parameters = tables(id, key, "a table of parameters");
+        if (!parameters) continue;
+        const PluginSpec* plugin = catalog_.find(kind.key, id.key);
+        if (!plugin) {
+          check_.add(id.key_position, key,
+                     cat("found an unknown ", kind.key, ", expected an available one",
+                         did_you_mean(id.key, catalog_.available(kind.key))));
+        }
+        if (!plugin || defaults_used_.contains({kind.key, id.key})) continue;
+        std::vector<KeySpec> specs = plugin->parameters;
+        for (KeySpec& spec : specs) {
+          spec.required = false;
+          spec.default_value.reset();
+        }
+        check_table(*parameters, id.value.position, key, specs, check_);
+      }
+    }
+  }
+
   void check_stages() {
     if (!clean({"experiment.stages", "experiment"})) return;
     const auto& stages = made_.experiment.stages;
@@ -360,6 +427,19 @@ class Maker {
         facts.edited + facts.intrinsic > facts.limit) {
       add("facts", "limit", "found the integer ", facts.limit,
           ", expected 0 or at least facts.edited + facts.intrinsic, ", facts.edited + facts.intrinsic);
+    }
+  }
+
+  void check_edit() {
+    const EditSection& edit = made_.edit;
+    if (!clean({"edit.scope"})) return;
+    if (clean({"edit.batch_size"}) && edit.batch_size > 0 && edit.scope != "batch") {
+      add("edit", "batch_size", "found the integer ", edit.batch_size, " with scope = \"", edit.scope,
+          "\", expected it with scope = \"batch\", or 0");
+    }
+    if (clean({"edit.measure_every"}) && edit.measure_every > 0 && edit.scope == "isolated") {
+      add("edit", "measure_every", "found the integer ", edit.measure_every,
+          " with scope = \"isolated\", expected it with scope = \"sequential\" or \"batch\", or 0");
     }
   }
 
@@ -402,6 +482,7 @@ class Maker {
   const PluginCatalog& catalog_;
   Check& check_;
   Position file_;
+  std::set<std::pair<std::string, std::string>> defaults_used_;  // kind and id that a plugin table chooses
   Experiment made_;
 };
 

@@ -73,6 +73,8 @@ struct SecondMomentsSection {
 
 struct EditSection {
   std::string scope, augment_as;
+  std::int64_t batch_size = 0;     // facts of one call in scope batch; 0: all
+  std::int64_t measure_every = 0;  // edited facts between two measurements of the lifelong curve; 0: none
 };
 
 struct TuningSection {

@@ -221,7 +221,16 @@ TableSpec edit() {
       {choice(
            "scope", {"isolated", "sequential", "batch"},
            "`isolated`: each edited fact in a model of its own, as in the retention paper; `sequential`: one after the "
-           "other into the same model; `batch`: all at once."),
+           "other into the same model; `batch`: all at once, or `batch_size` at a time."),
+       integer("batch_size", 0,
+               "With `scope = \"batch\"`, how many facts the editor gets at once; batches follow one another into the "
+               "same model, and an editor that keeps state keeps it from one to the next. 0: all facts in one batch.")
+           .to(1000)
+           .unit("facts"),
+       integer("measure_every", 0,
+               "In the scopes `sequential` and `batch`: after every so many edited facts, measure how the first, the "
+               "last and all edits so far hold (table `/lifelong` of the results). 0: off.")
+           .unit("facts"),
        choice("augment_as", {"default", "requests", "contexts"},
               "What an editor makes of the augmenter's prompts: further edit requests, or further contexts of the one "
               "request. `default`: as the editor's authors would.")},

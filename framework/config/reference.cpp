@@ -84,6 +84,9 @@ This makes 2 x 3 x 2 = 12 cells, among them `frozen,weight_decay=0.01,r1`.
 * **Plugin tables** (`[editor]`, `[augmenter]`, `[task]`, `[freeze_policy]`, each `[[metric]]`) have a key `id`, which names the
   plugin; all other keys are that plugin's parameters and are checked against its own table. **A table whose `id` changes, by a
   file, by `--set` or by a sweep, replaces the table below it whole**, so that no parameter of one plugin reaches another.
+* **`[defaults.KIND.ID]`** holds values that take the place of a plugin's own defaults wherever a table of that kind names that
+  id: `[defaults.editor.memit]` with `layers = [4, 5, 6]` counts in every cell whose `[editor]` has `id = "memit"` and sets no
+  `layers`. It chooses nothing. So one file per model can hold the settings of every editor, and a sweep names ids only.
 * **Paths** that are relative are looked for in the folder of the file that sets them (of `--set`: the current folder), then
   in the program's own folder, then in its home. The home is PALIMPSEST_HOME, or `.palimpsest` in the program's folder; a path
   that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts.

@@ -169,7 +169,10 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
   if (kind == "edit") {
     key.add("fact", place.fact.value_or(-1)).add("seed", std::to_string(cell.seed));
     add_ingredients(key, "lot.", lot(cell));
-    key.add("edit.scope", e.edit.scope).add("edit.augment_as", e.edit.augment_as);
+    key.add("edit.scope", e.edit.scope)
+        .add("edit.augment_as", e.edit.augment_as)
+        .add("edit.batch_size", e.edit.batch_size)
+        .add("edit.measure_every", e.edit.measure_every);
     add_plugin(key, "editor", e.editor);
     add_plugin(key, "augmenter", e.augmenter);
     for (const std::int64_t layer : moments) key.add(cat("second moment of layer ", layer), second_moment(e, layer));

@@ -34,13 +34,14 @@ bool edits(const config::Cell& cell) {
        cell.experiment.editor.id, " needs facts to edit");
 }
 
-// In scope batch the editor gets all facts at once.
+// In scope batch the editor gets all facts at once, or edit.batch_size at a time.
 void check_batch(const config::Cell& cell, std::int64_t largest) {
   const config::Experiment& e = cell.experiment;
-  if (e.edit.scope != "batch" || largest == 0 || e.facts.edited <= largest) return;
+  const std::int64_t size = e.edit.batch_size > 0 ? std::min(e.facts.edited, e.edit.batch_size) : e.facts.edited;
+  if (e.edit.scope != "batch" || largest == 0 || size <= largest) return;
   fail(ErrorCode::kInvalidArgument, e.editor.position.text(), ": the editor ", e.editor.id, " takes at most ", largest,
-       largest == 1 ? " fact" : " facts", " at once; edit.scope = \"batch\" gives it ", e.facts.edited,
-       ": use \"sequential\" or \"isolated\"");
+       largest == 1 ? " fact" : " facts", " at once; edit.scope = \"batch\" gives it ", size,
+       ": use \"sequential\" or \"isolated\", or lower edit.batch_size");
 }
 
 // Cells of one group share their facts: same model, facts and lot.

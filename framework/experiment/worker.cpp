@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/progress.hpp"
 #include "experiment/cell_file.hpp"
+#include "experiment/edit.hpp"
 #include "experiment/finetune.hpp"
 #include "experiment/moments.hpp"
 #include "experiment/workshop.hpp"
@@ -62,75 +63,6 @@ void roles(Workshop& workshop, const std::filesystem::path& folder) {
   save_roles(assign_roles(workshop.cell(), workshop.facts(), workshop.knowledge(), workshop.model(), edits), folder);
 }
 
-// The requests of one fact: its own prompt, then the augmenter's.
-std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augmenter* augmenter, palimpsest_model& base,
-                                             const palimpsest_fact& fact) {
-  const data::Fact& f = *fact.fact;
-  std::vector<plugin::EditRequest> requests = {{&fact, f.prompt, f.subject, f.target_new, PALIMPSEST_PROMPT_OWN}};
-  if (augmenter == nullptr) return requests;
-  const std::string& as = workshop.experiment().edit.augment_as;
-  const palimpsest_prompt_origin origin = as == "requests"   ? PALIMPSEST_PROMPT_AS_REQUEST
-                                          : as == "contexts" ? PALIMPSEST_PROMPT_AS_CONTEXT
-                                                             : PALIMPSEST_PROMPT_AUGMENTED;
-  for (const auto& prompt : augmenter->augment(base, fact))
-    requests.push_back({&fact, prompt, f.subject, f.target_new, origin});
-  return requests;
-}
-
-void record_edit(const plugin::EditResult& result, const std::vector<plugin::EditRequest>& requests,
-                 const std::string& edit, StageRecord& record) {
-  auto& table =
-      record.table("/edit_records", "a number that the editor recorded",
-                   {text_column("edit", "id of the fact whose isolated edit it was; empty in the other scopes"),
-                    text_column("fact", "id of the fact; empty where it is about the whole edit"),
-                    integer_column("request", "1", "which request of the call; -1 for the whole call"),
-                    text_column("name", "as the editor names it"),
-                    integer_column("step", "1", "step of the editor's optimisation; -1 where there is none"),
-                    number_column("value", "", "the number, in the unit that the editor's documentation states")});
-  for (const auto& r : result.records) {
-    const std::string fact = r.request < 0 ? "" : requests[static_cast<std::size_t>(r.request)].fact->fact->id;
-    table.append_row({edit, fact, r.request, r.name, r.step, r.value});
-  }
-}
-
-void edit(Workshop& workshop, State& state, const ChainPlace& place, StageRecord& record) {
-  const config::Experiment& e = workshop.experiment();
-  const auto editor = workshop.make<plugin::Editor>("editor", e.editor);
-  std::unique_ptr<plugin::Augmenter> augmenter;
-  if (!e.augmenter.id.empty()) augmenter = workshop.make<plugin::Augmenter>("augmenter", e.augmenter);
-  const data::Roles lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
-  const Cast cast(workshop.facts(), {lot.edited, {}, 0});
-
-  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
-  palimpsest_model base = model_of(base_state(workshop.model()), workshop.model(), workshop.cell().seed);
-  editor->reset();
-  if (!state.editor_state.empty() && editor->has_state() && !place.fact) editor->load(state.editor_state);
-
-  const auto facts = cast.view(place.fact);
-  const auto apply = [&](const std::vector<plugin::EditRequest>& requests) {
-    record_edit(editor->apply(model, requests), requests, edit_id(workshop, place), record);
-  };
-  Progress progress("editing", static_cast<std::int64_t>(facts.size()), "facts");
-  if (e.edit.scope == "batch") {
-    std::vector<plugin::EditRequest> requests;
-    for (const auto* fact : facts) {
-      const auto own = requests_of(workshop, augmenter.get(), base, *fact);
-      requests.insert(requests.end(), own.begin(), own.end());
-    }
-    apply(requests);
-  } else {
-    for (const auto* fact : facts) {
-      apply(requests_of(workshop, augmenter.get(), base, *fact));
-      progress.advance();
-    }
-  }
-  progress.finish();
-  state.current = model.current;
-  state.edited = model.current;
-  state.updates = model.updates;
-  state.editor_state = editor->save();
-}
-
 // Adds the recorded updates once more.
 void reapply(State& state) {
   for (const auto& update : state.updates) state.current = model::apply(state.current, update);
@@ -144,7 +76,7 @@ void stage(Workshop& workshop, const std::filesystem::path& folder) {
   State state = workshop.entering();
   StageRecord record;
   if (kind == "edit") {
-    edit(workshop, state, place, record);
+    edit(workshop, state, place, edit_id(workshop, place), record);
   } else if (kind == "reapply") {
     reapply(state);
   } else {

@@ -228,5 +228,57 @@ TEST(Experiment, PluginFoldersComeFirst) {
             "wrong.toml:1:15: plugin_path: found the integer 3, expected a list of strings");
 }
 
+TEST(Defaults, CountForThePluginThatIsChosenAndChooseNone) {
+  Study study;
+  const std::string defaults =
+      "[defaults.editor.rome]\nlayer = 7\nv_lr = 0.25\n[defaults.editor.memit]\nlayers = [1, 2]\n";
+  const Expansion rome = study.expand(minimal(defaults));
+  ASSERT_EQ(study.folder.shown(text_of(rome.problems)), "");
+  // The table's own value wins over the default of the file, and this over the plugin's.
+  const Experiment& made = rome.cells[0].experiment;
+  EXPECT_EQ(made.editor.parameters.at("layer").as<std::int64_t>(), 5);
+  EXPECT_EQ(made.editor.parameters.at("v_lr").as<double>(), 0.25);
+  // What is resolved says it in the table, so that results need no [defaults].
+  const std::string text = to_toml(made);
+  EXPECT_EQ(text.find("defaults"), std::string::npos);
+  EXPECT_THAT(text, ::testing::HasSubstr("v_lr = 0.25\n"));
+
+  const Expansion memit = study.expand(minimal(defaults), {"editor={ id = \"memit\" }"});
+  ASSERT_EQ(study.folder.shown(text_of(memit.problems)), "");
+  EXPECT_EQ(memit.cells[0].experiment.editor.parameters.at("layers").as<Array>().size(), 2u);
+  const Expansion swept =
+      study.expand(minimal(defaults + "[sweep]\neditor = [{ id = \"rome\" }, { id = \"memit\" }]\n"));
+  ASSERT_EQ(study.folder.shown(text_of(swept.problems)), "");
+  ASSERT_EQ(swept.cells.size(), 2u);
+  EXPECT_EQ(swept.cells[0].experiment.editor.parameters.at("v_lr").as<double>(), 0.25);
+  EXPECT_EQ(swept.cells[1].experiment.editor.parameters.at("layers").as<Array>().size(), 2u);
+  // Of a plugin that is chosen by default, too.
+  const Expansion none =
+      study.expand(minimal("[defaults.augmenter.paraphrase]\ncount = 2\n"), {"augmenter.id=paraphrase"});
+  ASSERT_EQ(study.folder.shown(text_of(none.problems)), "");
+  EXPECT_EQ(none.cells[0].experiment.augmenter.parameters.at("count").as<std::int64_t>(), 2);
+}
+
+TEST(Defaults, AreCheckedWhetherChosenOrNot) {
+  Study study;
+  const auto problems = [&](const std::string& text) { return study.problems(minimal(text)); };
+  EXPECT_THAT(problems("[defaults.editor.memit]\nlayer = 1\n"),
+              ::testing::AllOf(::testing::HasSubstr("a.toml:15:1: defaults.editor.memit.layer"),
+                               ::testing::HasSubstr("did you mean \"layers\"")));
+  EXPECT_THAT(problems("[defaults.editor.rome]\nv_lr = -1.0\n"), ::testing::HasSubstr("a.toml:15:8: editor.v_lr"));
+  EXPECT_THAT(problems("[defaults.editor.memti]\nlayers = [1]\n"), ::testing::HasSubstr("did you mean \"memit\""));
+  EXPECT_THAT(problems("[defaults.editors.memit]\nlayers = [1]\n"), ::testing::HasSubstr("did you mean \"editor\""));
+  EXPECT_THAT(problems("[defaults]\neditor = 3\n"), ::testing::HasSubstr("expected tables by id of a plugin"));
+}
+
+TEST(Experiment, KeysOfScopesDoNotMix) {
+  Study study;
+  EXPECT_THAT(study.problems(minimal("[edit]\nscope = \"sequential\"\nbatch_size = 3\n")),
+              ::testing::HasSubstr("edit.batch_size"));
+  EXPECT_THAT(study.problems(minimal("[edit]\nscope = \"isolated\"\nmeasure_every = 3\n")),
+              ::testing::HasSubstr("edit.measure_every"));
+  EXPECT_EQ(study.problems(minimal("[edit]\nscope = \"batch\"\nbatch_size = 3\nmeasure_every = 3\n")), "");
+}
+
 }  // namespace
 }  // namespace palimpsest::config

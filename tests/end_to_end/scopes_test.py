@@ -54,6 +54,50 @@ class Scopes(unittest.TestCase):
             self.assertFalse(world.output.exists(), "it was refused after work had begun")
 
 
+MEMIT = ('editor={ id = "memit", layers = [0, 1], v_num_grad_steps = 3, context_template_length_params = [3, 2] }',
+         'experiment.stages=["edit"]', 'edit.scope="batch"')
+
+
+class Batches(unittest.TestCase):
+    def index(self, world):
+        with xarray.open_dataset(world.output / "cells" / "plain,r0.h5", group="updates/index", engine="h5netcdf") as table:
+            return table.load().to_dataframe()
+
+    def test_a_batch_is_one_update_a_layer_and_batches_follow_one_another(self):
+        with World() as world:
+            world.run(sets=(*ONE, *MEMIT))
+            self.assertEqual(list(self.index(world)["rank"]), [3, 3])
+            world.forget()
+            world.run(sets=(*ONE, *MEMIT, "edit.batch_size=2"))
+            made = self.index(world)
+            self.assertEqual(list(made["rank"]), [2, 2, 1, 1])
+            self.assertEqual(list(made.parameter), ["layers.0.mlp.down.weight", "layers.1.mlp.down.weight"] * 2)
+
+    def test_the_lifelong_curve(self):
+        with World() as world:
+            world.run(sets=(*ONE, 'experiment.stages=["edit"]', "facts.edited=5", "edit.measure_every=2"))
+            with xarray.open_dataset(world.output / "cells" / "plain,r0.h5", group="lifelong", engine="h5netcdf") as table:
+                curve = table.load().to_dataframe()
+            self.assertEqual([tuple(row) for row in curve[["edits", "group", "facts"]].to_numpy()],
+                             [(2, "first", 2), (2, "last", 2), (2, "all", 2), (4, "first", 2), (4, "last", 2),
+                              (4, "all", 4), (5, "first", 2), (5, "last", 2), (5, "all", 5)])
+            self.assertTrue(curve.efficacy.between(0, 1).all())
+            # At the end all edits are those that the metrics measure.
+            with xarray.open_dataset(world.output / "cells" / "plain,r0.h5", group="metrics/edit_success",
+                                     engine="h5netcdf") as table:
+                measured = table.load().to_dataframe()
+            edited = measured[(measured.role == "edited") & (measured.ordinal == 1)]
+            last = curve[(curve.edits == 5) & (curve.group == "all")]
+            self.assertAlmostEqual(last.efficacy.item(), edited.efficacy.mean())
+            self.assertAlmostEqual(last.all_top1.item(), edited.exact_match.mean())
+
+    def test_what_does_not_fit_the_scope_is_refused(self):
+        with World() as world:
+            for scope, setting in (("sequential", "edit.batch_size=2"), ("isolated", "edit.measure_every=2")):
+                done = world.do("validate", world.config, sets=(*ONE, f'edit.scope="{scope}"', setting), expect=1)
+                self.assertIn(setting.split("=")[0], done.stdout + done.stderr)
+
+
 def arrays(file):
     found = {}
     file["updates/data"].visititems(lambda n, o: found.update({n: o[...]}) if isinstance(o, h5py.Dataset) and

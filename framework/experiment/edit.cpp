@@ -1,0 +1,96 @@
+#include "experiment/edit.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/progress.hpp"
+#include "experiment/lifelong.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using Facts = std::vector<const palimpsest_fact*>;
+
+// The requests of one fact: its own prompt, then the augmenter's.
+std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augmenter* augmenter, palimpsest_model& base,
+                                             const palimpsest_fact& fact) {
+  const data::Fact& f = *fact.fact;
+  std::vector<plugin::EditRequest> requests = {{&fact, f.prompt, f.subject, f.target_new, PALIMPSEST_PROMPT_OWN}};
+  if (augmenter == nullptr) return requests;
+  const std::string& as = workshop.experiment().edit.augment_as;
+  const palimpsest_prompt_origin origin = as == "requests"   ? PALIMPSEST_PROMPT_AS_REQUEST
+                                          : as == "contexts" ? PALIMPSEST_PROMPT_AS_CONTEXT
+                                                             : PALIMPSEST_PROMPT_AUGMENTED;
+  for (const auto& prompt : augmenter->augment(base, fact))
+    requests.push_back({&fact, prompt, f.subject, f.target_new, origin});
+  return requests;
+}
+
+void record_edit(const plugin::EditResult& result, const std::vector<plugin::EditRequest>& requests,
+                 const std::string& id, std::int64_t ordinal, std::int64_t call, StageRecord& record) {
+  auto& table =
+      record.table("/edit_records", "a number that the editor recorded",
+                   {text_column("edit", "id of the fact whose isolated edit it is; empty in the other scopes"),
+                    integer_column("ordinal", "1", "place of the stage in the cell's list"),
+                    integer_column("call", "1", "which call of the editor in the stage, from 0"),
+                    text_column("fact", "id of the fact; empty where it is about the whole call"),
+                    integer_column("request", "1", "which request of the call; -1 for the whole call"),
+                    text_column("name", "as the editor names it"),
+                    integer_column("step", "1",
+                                   "step of the editor's optimisation, or what else the editor's README "
+                                   "says; -1 where there is none"),
+                    number_column("value", "", "the number, in the unit that the editor's documentation states")});
+  for (const auto& r : result.records) {
+    const std::string fact = r.request < 0 ? "" : requests[static_cast<std::size_t>(r.request)].fact->fact->id;
+    table.append_row({id, ordinal, call, fact, r.request, r.name, r.step, r.value});
+  }
+}
+
+}  // namespace
+
+void edit(Workshop& workshop, State& state, const ChainPlace& place, const std::string& id, StageRecord& record) {
+  const config::Experiment& e = workshop.experiment();
+  const auto editor = workshop.make<plugin::Editor>("editor", e.editor);
+  std::unique_ptr<plugin::Augmenter> augmenter;
+  if (!e.augmenter.id.empty()) augmenter = workshop.make<plugin::Augmenter>("augmenter", e.augmenter);
+  const data::Roles lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
+  const Cast cast(workshop.facts(), {lot.edited, {}, 0});
+  const Facts facts = cast.view(place.fact);
+  // Facts of one call; the plan has seen to it that the editor takes so many.
+  const std::size_t size = e.edit.scope != "batch"  ? 1
+                           : e.edit.batch_size == 0 ? std::max<std::size_t>(1, facts.size())
+                                                    : static_cast<std::size_t>(e.edit.batch_size);
+  const auto ordinal = static_cast<std::int64_t>(place.stages);
+
+  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
+  palimpsest_model base = model_of(base_state(workshop.model()), workshop.model(), workshop.cell().seed);
+  editor->reset();
+  if (!state.editor_state.empty() && editor->has_state() && !place.fact) editor->load(state.editor_state);
+
+  std::size_t done = 0;
+  Progress progress("editing", static_cast<std::int64_t>(facts.size()), "facts");
+  while (done < facts.size()) {
+    const std::size_t end = std::min(facts.size(), done + size);
+    std::vector<plugin::EditRequest> requests;
+    for (std::size_t i = done; i < end; ++i) {
+      const auto own = requests_of(workshop, augmenter.get(), base, *facts[i]);
+      requests.insert(requests.end(), own.begin(), own.end());
+    }
+    record_edit(editor->apply(model, requests), requests, id, ordinal, static_cast<std::int64_t>(done / size), record);
+    if (lifelong_is_due(e.edit.measure_every, done, end, facts.size())) {
+      measure_lifelong(workshop.model(), model.current,
+                       {facts.begin(), facts.begin() + static_cast<std::ptrdiff_t>(end)}, e.edit.measure_every, ordinal,
+                       record);
+    }
+    done = end;
+    progress.set(static_cast<std::int64_t>(done));
+  }
+  progress.finish();
+  state.current = model.current;
+  state.edited = model.current;
+  state.updates = model.updates;
+  state.editor_state = editor->save();
+}
+
+}  // namespace palimpsest::experiment
