@@ -44,7 +44,7 @@ at::Tensor causal_loss(const Config& config, const Parameters& parameters, const
   }
   if (targets.empty()) fail(ErrorCode::kInvalidArgument, "no label counts: every row is -100 after its first token");
 
-  pass.run();
+  pass.run(config.tied_head && overrides.empty());
   const at::Tensor rows = pass.final_rows(at::tensor(places, at::kLong).to(parameters.at("embed.weight").device()));
   count_work({.head_rows = static_cast<std::int64_t>(targets.size())});
   const at::Tensor target = at::tensor(targets, at::kLong).to(rows.device());

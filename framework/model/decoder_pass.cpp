@@ -65,8 +65,8 @@ at::Tensor Weights::linear(const std::string& stem, const at::Tensor& x) const {
   return y;
 }
 
-at::Tensor Weights::rows(const std::string& name, const at::Tensor& ids) const {
-  at::Tensor rows = at::embedding(dense(name), ids);
+at::Tensor Weights::rows(const std::string& name, const at::Tensor& ids, bool sparse) const {
+  at::Tensor rows = at::embedding(dense(name), ids, -1, false, sparse);
   if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
     rows = rows + at::linear(at::embedding(change->u, ids), change->v);
   }
@@ -320,9 +320,9 @@ at::Tensor Pass::norm(const std::string& stem, const at::Tensor& x) const {
   return layer_norm(x, weight, bias == nullptr ? at::Tensor() : *bias, config_.norm_eps);
 }
 
-at::Tensor Pass::embed() const {
+at::Tensor Pass::embed(bool sparse) const {
   const at::Tensor ids = batch_.pack(request_.token_ids.to(device_));
-  at::Tensor x = weights_.rows("embed.weight", ids);
+  at::Tensor x = weights_.rows("embed.weight", ids, sparse);
   if (config_.positions == PositionScheme::kLearned) x = x + weights_.rows("positions.weight", positions_);
   return x;
 }
@@ -361,9 +361,9 @@ at::Tensor Pass::layer(std::int64_t number, const at::Tensor& x) {
   return visit(SitePoint::kLayerOut, number, residual + value);
 }
 
-void Pass::run() {
+void Pass::run(bool sparse_embedding) {
   if (first_layer_ == 0) {
-    hidden_ = visit(SitePoint::kEmbedOut, -1, embed());
+    hidden_ = visit(SitePoint::kEmbedOut, -1, embed(sparse_embedding));
   } else {
     hidden_ = batch_.pack(request_.hidden.to(device_));
   }

@@ -24,8 +24,8 @@ class Weights {
 
   // x W^T + b of `stem`.weight and, if there is one, `stem`.bias.
   at::Tensor linear(const std::string& stem, const at::Tensor& x) const;
-  // Rows `ids` of a table.
-  at::Tensor rows(const std::string& name, const at::Tensor& ids) const;
+  // Rows `ids` of a table. `sparse`: the table's gradient holds these rows only.
+  at::Tensor rows(const std::string& name, const at::Tensor& ids, bool sparse = false) const;
   // A weight that may be overridden by a dense one only.
   const at::Tensor& dense(const std::string& name) const;
   // Null when the model has no such parameter.
@@ -67,7 +67,9 @@ class Pass {
   // request's cache says.
   Pass(const Config& config, const Parameters& parameters, const ForwardRequest& request, const Past* past = nullptr);
 
-  void run();
+  // With `sparse_embedding` the gradient of the embedding from the tokens read is sparse: for a head that is tied to it,
+  // whose own gradient is dense and takes the rows up.
+  void run(bool sparse_embedding = false);
 
   // After run(): the last layer's output through the final norm, at these packed places; undefined: at all, in order.
   at::Tensor final_rows(const at::Tensor& places) const;
@@ -79,7 +81,7 @@ class Pass {
  private:
   void check_request();
   void check_sites() const;
-  at::Tensor embed() const;
+  at::Tensor embed(bool sparse) const;
   at::Tensor layer(std::int64_t number, const at::Tensor& x);
   at::Tensor attention(const std::string& stem, std::int64_t number, const at::Tensor& x) const;
   at::Tensor norm(const std::string& stem, const at::Tensor& x) const;

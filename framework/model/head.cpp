@@ -1,6 +1,7 @@
 #include "model/head.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -8,6 +9,7 @@
 #include <array>
 
 #include "base/error.hpp"
+#include "model/kernels.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -18,9 +20,8 @@ using torch::autograd::variable_list;
 constexpr std::int64_t kIgnored = -100;
 // Elements of the logits held at once (32 MiB of float32): enough rows for the product to run at full rate.
 constexpr std::int64_t kChunkElements = std::int64_t{1} << 23;
-// For training twice that: every chunk adds to the whole weight gradient, which costs as much as a third of its
-// product.
-constexpr std::int64_t kTrainingChunkElements = std::int64_t{1} << 24;
+// For training four times that: every chunk reads the whole weight and adds to its whole gradient.
+constexpr std::int64_t kTrainingChunkElements = std::int64_t{1} << 25;
 
 // Products in the autocast dtype if autocast is on, sums and softmax in float32, or all in float64 for float64 inputs.
 struct Dtypes {
@@ -43,18 +44,18 @@ class ChunkedLogits {
       : inputs_(std::move(inputs)), weights_(std::move(weights)), dtypes_(dtypes) {
     rows_ = inputs_.front().size(0);
     const std::int64_t vocabulary = weights_.front().size(0);
-    chunk_ = std::clamp<std::int64_t>(chunk_elements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
-    const at::TensorOptions options = inputs_.front().options();
-    product_ = at::empty({chunk_, vocabulary}, options.dtype(dtypes_.product));
-    if (dtypes_.product != dtypes_.sum) wide_ = at::empty({chunk_, vocabulary}, options.dtype(dtypes_.sum));
+    const std::int64_t most = std::clamp<std::int64_t>(chunk_elements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
+    const std::int64_t chunks = std::max<std::int64_t>((rows_ + most - 1) / most, 1);
+    chunk_ = std::max<std::int64_t>((rows_ + chunks - 1) / chunks, 1);  // of like size: a small product is slow
+    product_ = at::empty({chunk_, vocabulary}, inputs_.front().options().dtype(dtypes_.product));
   }
 
   std::int64_t rows() const { return rows_; }
   std::int64_t chunk() const { return chunk_; }
 
-  // Logits of rows [begin, begin + count), in the dtype of sums; valid until the next call, the caller may overwrite
+  // Logits of rows [begin, begin + count), in the dtype of products; valid until the next call, the caller may overwrite
   // them.
-  at::Tensor logits(std::int64_t begin, std::int64_t count) {
+  at::Tensor products(std::int64_t begin, std::int64_t count) {
     at::Tensor out = product_.narrow(0, 0, count);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const at::Tensor x = inputs_[i].narrow(0, begin, count);
@@ -64,15 +65,24 @@ class ChunkedLogits {
         out.addmm_(x, weights_[i].t());
       }
     }
-    return wide_.defined() ? wide_.narrow(0, 0, count).copy_(out) : out;
+    return out;
   }
 
-  // Adds the gradients that flow from d loss / d logits of these rows; undefined sums are not wanted.
+  // The same in the dtype of sums.
+  at::Tensor logits(std::int64_t begin, std::int64_t count) {
+    const at::Tensor out = products(begin, count);
+    if (dtypes_.product == dtypes_.sum) return out;
+    if (!wide_.defined()) wide_ = at::empty(product_.sizes(), product_.options().dtype(dtypes_.sum));
+    return wide_.narrow(0, 0, count).copy_(out);
+  }
+
+  // The gradients that flow from d loss / d logits of these rows: of inputs in their rows, of weights added up from a
+  // first chunk (begin 0) on. Undefined tensors are not wanted.
   void backward(const at::Tensor& d_logits, std::int64_t begin, std::vector<at::Tensor>& d_inputs,
                 std::vector<at::Tensor>& d_weights) {
     const std::int64_t count = d_logits.size(0);
     at::Tensor d = d_logits;
-    if (wide_.defined()) d = product_.narrow(0, 0, count).copy_(d_logits);
+    if (d.scalar_type() != dtypes_.product) d = product_.narrow(0, 0, count).copy_(d_logits);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (d_inputs[i].defined()) {
         at::Tensor rows = d_inputs[i].narrow(0, begin, count);
@@ -84,10 +94,13 @@ class ChunkedLogits {
       }
       if (d_weights[i].defined()) {
         const at::Tensor x = inputs_[i].narrow(0, begin, count);
-        if (d_weights[i].scalar_type() == d.scalar_type()) {
-          d_weights[i].addmm_(d.t(), x);
+        if (d_weights[i].scalar_type() != d.scalar_type()) {
+          const at::Tensor part = at::mm(d.t(), x);
+          begin == 0 ? d_weights[i].copy_(part) : d_weights[i].add_(part);
+        } else if (begin == 0) {
+          at::mm_out(d_weights[i], d.t(), x);
         } else {
-          d_weights[i].add_(at::mm(d.t(), x));
+          d_weights[i].addmm_(d.t(), x);
         }
       }
     }
@@ -188,29 +201,64 @@ struct LossAndGradients {
   at::Tensor loss, d_hidden, d_weight;
 };
 
+// Sum of log p(target) over the rows of a chunk of logits; these become the gradient of -share times the sum, if
+// wanted.
+double chunk_logprob(at::Tensor& logits, const at::Tensor& targets, double share, bool want_gradient) {
+  const std::int64_t vocabulary = logits.size(1), count = logits.size(0);
+  const at::Tensor logprobs = at::empty({count}, at::kFloat);
+  const std::int64_t* target = targets.const_data_ptr<std::int64_t>();
+  float* outs = logprobs.mutable_data_ptr<float>();
+  const auto run = [&](auto* rows) {
+    at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<float> scratch(want_gradient ? static_cast<std::size_t>(vocabulary) : 0);
+      for (std::int64_t row = begin; row < end; ++row) {
+        outs[row] = kernels::target_logprob(rows + row * vocabulary, vocabulary, target[row], static_cast<float>(share),
+                                            want_gradient ? scratch.data() : nullptr);
+      }
+    });
+  };
+  if (logits.scalar_type() == at::kBFloat16) {
+    run(static_cast<kernels::Bfloat16*>(logits.mutable_data_ptr()));
+  } else {
+    run(logits.mutable_data_ptr<float>());
+  }
+  return logprobs.sum(at::kDouble).item<double>();
+}
+
+// The same by tensor operations: for other devices and dtypes.
+double chunk_logprob_anywhere(at::Tensor& logits, const at::Tensor& targets, double share, bool want_gradient) {
+  const at::Tensor target = targets.unsqueeze(1);
+  at::Tensor logprobs = at::log_softmax(logits, 1);
+  const auto sum = logprobs.gather(1, target).sum(at::kDouble).item<double>();
+  if (want_gradient) {
+    logprobs.exp_().mul_(share);
+    logprobs.scatter_add_(1, target, at::full({target.size(0), 1}, -share, logprobs.options()));
+    logits = logprobs;
+  }
+  return sum;
+}
+
 LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
                                        bool want_hidden, bool want_weight) {
   const Dtypes dtypes = dtypes_of(hidden);
+  const bool fast = hidden.device().is_cpu() && (dtypes.product == at::kFloat || dtypes.product == at::kBFloat16);
   ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, dtypes, kTrainingChunkElements);
   LossAndGradients result;
   std::vector<at::Tensor> d_inputs(1), d_weights(1);
   if (want_hidden) d_inputs[0] = at::empty(hidden.sizes(), hidden.options());
-  if (want_weight) d_weights[0] = at::zeros(weight.sizes(), weight.options().dtype(dtypes.sum));
+  if (want_weight) d_weights[0] = at::empty(weight.sizes(), weight.options().dtype(dtypes.sum));
+  const bool want_gradient = want_hidden || want_weight;
   const double share = 1.0 / static_cast<double>(logits.rows());
-  at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
-  at::Tensor logprobs = at::empty({logits.chunk(), weight.size(0)}, hidden.options().dtype(dtypes.sum));
+  double total = 0;
   for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
     const std::int64_t count = std::min(logits.chunk(), logits.rows() - begin);
-    const at::Tensor target = labels.narrow(0, begin, count).unsqueeze(1);
-    at::Tensor chunk = logprobs.narrow(0, 0, count);
-    at::_log_softmax_out(chunk, logits.logits(begin, count), 1, false);
-    total -= chunk.gather(1, target).sum(at::kDouble);
-    if (!want_hidden && !want_weight) continue;
-    chunk.exp_().mul_(share);
-    chunk.scatter_add_(1, target, at::full({count, 1}, -share, chunk.options()));
-    logits.backward(chunk, begin, d_inputs, d_weights);
+    const at::Tensor targets = labels.narrow(0, begin, count);
+    at::Tensor chunk = fast ? logits.products(begin, count) : logits.logits(begin, count);
+    total -= fast ? chunk_logprob(chunk, targets, share, want_gradient)
+                  : chunk_logprob_anywhere(chunk, targets, share, want_gradient);
+    if (want_gradient) logits.backward(chunk, begin, d_inputs, d_weights);
   }
-  result.loss = (total * share).to(dtypes.sum);
+  result.loss = at::full({}, total * share, hidden.options().dtype(dtypes.sum).requires_grad(false));
   result.d_hidden = d_inputs[0];
   if (want_weight) result.d_weight = d_weights[0].to(weight.scalar_type());
   return result;
@@ -271,7 +319,7 @@ at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, con
          kIgnored, ")");
   }
   const bool all = counted.numel() == labels.numel();
-  const at::Tensor used = (all ? labels : labels.index_select(0, counted)).to(hidden.device());
+  const at::Tensor used = (all ? labels : labels.index_select(0, counted)).to(hidden.device()).contiguous();
   check_targets(used, weight.size(0), "label");
   const at::Tensor rows = all ? hidden : hidden.index_select(0, counted.to(hidden.device()));
   if (at::GradMode::is_enabled() && (rows.requires_grad() || weight.requires_grad())) {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "model/kernels.hpp"
+
 namespace palimpsest::model {
 namespace {
 
@@ -47,25 +49,14 @@ std::pair<at::Tensor, at::Tensor> members(const at::Tensor& x, std::int64_t half
 template <typename Value>
 void turn_halves(const at::Tensor& x, const RotaryTable& table, float sign, at::Tensor& out) {
   const std::int64_t tokens = x.size(0), heads = x.size(1), width = x.size(2), half = table.cos.size(1);
-  const Value* xs = x.const_data_ptr<Value>();
+  const auto* xs = static_cast<const Value*>(x.const_data_ptr());
   const float* cosines = table.cos.const_data_ptr<float>();
   const float* sines = table.sin.const_data_ptr<float>();
-  Value* outs = out.mutable_data_ptr<Value>();
+  auto* outs = static_cast<Value*>(out.mutable_data_ptr());
   at::parallel_for(0, tokens, 32, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t token = begin; token < end; ++token) {
-      const float* c = cosines + token * half;
-      const float* s = sines + token * half;
-      for (std::int64_t head = 0; head < heads; ++head) {
-        const Value* a = xs + (token * heads + head) * width;
-        Value* o = outs + (token * heads + head) * width;
-        for (std::int64_t i = 0; i < half; ++i) {
-          const auto first = static_cast<float>(a[i]), second = static_cast<float>(a[i + half]);
-          o[i] = static_cast<Value>(first * c[i] - second * (sign * s[i]));
-          o[i + half] = static_cast<Value>(second * c[i] + first * (sign * s[i]));
-        }
-        for (std::int64_t i = 2 * half; i < width; ++i) o[i] = a[i];
-      }
-    }
+    const std::int64_t offset = begin * heads * width;
+    kernels::rotate_halves(xs + offset, cosines + begin * half, sines + begin * half, sign, end - begin, heads, width,
+                           half, outs + offset);
   });
 }
 
@@ -75,7 +66,7 @@ at::Tensor turn(const at::Tensor& x, const RotaryTable& table, float sign) {
   if (x.device().is_cpu() && (narrow || x.scalar_type() == at::kFloat) && table.layout == RotaryLayout::kHalf) {
     at::Tensor out = at::empty(x.sizes(), x.options());
     if (narrow) {
-      turn_halves<at::BFloat16>(x.contiguous(), table, sign, out);
+      turn_halves<kernels::Bfloat16>(x.contiguous(), table, sign, out);
     } else {
       turn_halves<float>(x.contiguous(), table, sign, out);
     }

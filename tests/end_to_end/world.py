@@ -1,8 +1,11 @@
 """A world of its own for each end-to-end test: a copy of the tiny experiment, its model, a home and an output folder.
 
-Nothing is shared between tests, so any of them may break its files. The program and its plugins come from the build:
+Nothing is shared between tests, so any of them may break its files, but what is known of the plugins: that is stored
+under the digest of a plugin's file, and looking at all of them anew takes longer than many a test. The program and its
+plugins come from the build:
 
     PALIMPSEST_TEST_PROGRAM   the program
+    PALIMPSEST_TEST_PROBES    folder in which the tests keep what is known of the plugins (absent: each its own)
     PALIMPSEST_TEST_PLUGINS   folder of plugins that misbehave
     PALIMPSEST_TEST_HOME      home with the real model and data, for the tests that need them
 """
@@ -20,6 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 PROGRAM = pathlib.Path(os.environ["PALIMPSEST_TEST_PROGRAM"])
 BAD_PLUGINS = pathlib.Path(os.environ.get("PALIMPSEST_TEST_PLUGINS", ""))
+PROBES = os.environ.get("PALIMPSEST_TEST_PROBES")
 REAL_HOME = pathlib.Path(os.environ.get("PALIMPSEST_TEST_HOME", ""))
 
 
@@ -38,7 +42,10 @@ class World:
         self._folder = tempfile.TemporaryDirectory(prefix="palimpsest-test-")
         self.root = pathlib.Path(self._folder.name)
         self.home = self.root / "home"
-        self.home.mkdir()
+        (self.home / "store").mkdir(parents=True)
+        if PROBES:
+            pathlib.Path(PROBES).mkdir(parents=True, exist_ok=True)
+            (self.home / "store" / "probes").symlink_to(PROBES, target_is_directory=True)
         self.tiny = self.root / "tiny"
         self.tiny.mkdir()
         for name in ("facts.jsonl", "text.jsonl"):

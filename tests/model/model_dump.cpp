@@ -2,13 +2,15 @@
 // that compare_with_transformers.py wrote, for it to compare.
 //
 // Input: token_ids [rows, tokens], gradient_ids [rows, tokens], prompts [n, widest], prompt_lengths [n], new_tokens
-// [1]. Output: logits [rows * tokens, vocabulary]; cache_difference [2], the largest difference of a run that continues
-// a cache of the first half of every row from the full run, from layer 0 and from the middle layer; loss and
+// [1]. Output: logits [rows * tokens, vocabulary]; cache_difference [4], the largest difference of a run that continues
+// a cache from the full run: of the first half of every row, from layer 0 and from the middle layer, then of a part
+// that differs from row to row, from the same two; loss and
 // grad.<stored name> of the mean cross-entropy over gradient_ids; continuations [n, new_tokens]; seconds [4] of open,
 // first logits, loss and backward, generation.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <iostream>
@@ -46,25 +48,33 @@ at::Tensor ids(const SafetensorsFile& file, const std::string& name) {
   return tensor;
 }
 
-double cache_difference(const Model& model, const at::Tensor& token_ids, const at::Tensor& logits, std::int64_t start) {
-  const std::int64_t rows = token_ids.size(0), tokens = token_ids.size(1), half = tokens / 2;
+// The largest difference of the logits of a run that continues a cache of the first past[row] tokens of every row, from
+// layer `start`, from those of the full run.
+double cache_difference(const Model& model, const at::Tensor& token_ids, const at::Tensor& logits, std::int64_t start,
+                        const std::vector<std::int64_t>& past) {
+  const std::int64_t rows = token_ids.size(0), tokens = token_ids.size(1);
   ForwardRequest prefix;
   prefix.token_ids = token_ids;
   prefix.return_cache = true;
   if (start > 0) prefix.capture = {{SitePoint::kLayerOut, start - 1}};
   const ForwardResult kept = forward(model, prefix);
-  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(rows), half);
-  const Cache cache = kept.cache.truncate(lengths).from_layer(start);
+  const Cache cache = kept.cache.truncate(past).from_layer(start);
+  const std::int64_t widest = tokens - *std::min_element(past.begin(), past.end());
   ForwardRequest request;
-  request.token_ids = token_ids.narrow(1, half, tokens - half);
   request.cache = &cache;
   request.first_layer = start;
-  if (start > 0) request.hidden = kept.captured[0].narrow(1, half, tokens - half);
+  request.token_ids = at::zeros({rows, widest}, at::kLong);
+  if (start > 0) request.hidden = at::zeros({rows, widest, model.config.hidden}, kept.captured[0].options());
+  std::vector<at::Tensor> wanted;
   for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t t = half; t < tokens; ++t) request.logits.push_back({row, t - half});
+    const std::int64_t begin = past[static_cast<std::size_t>(row)], count = tokens - begin;
+    request.lengths.push_back(count);
+    request.token_ids[row].narrow(0, 0, count).copy_(token_ids[row].narrow(0, begin, count));
+    if (start > 0) request.hidden[row].narrow(0, 0, count).copy_(kept.captured[0][row].narrow(0, begin, count));
+    for (std::int64_t t = 0; t < count; ++t) request.logits.push_back({row, t});
+    wanted.push_back(logits.narrow(0, row * tokens + begin, count));
   }
-  const at::Tensor full = logits.view({rows, tokens, -1}).narrow(1, half, tokens - half).flatten(0, 1);
-  return (forward(model, request).logits - full).abs().max().item<double>();
+  return (forward(model, request).logits - at::cat(wanted)).abs().max().item<double>();
 }
 
 void run(const char* folder, const char* input_path, const char* output_path, const char* saved_folder) {
@@ -88,8 +98,14 @@ void run(const char* folder, const char* input_path, const char* output_path, co
   }
   const at::Tensor logits = forward(model, request).logits;
   results.emplace_back("logits", logits);
-  const std::vector<double> differences = {cache_difference(model, token_ids, logits, 0),
-                                           cache_difference(model, token_ids, logits, model.config.layers / 2)};
+  const std::int64_t half = token_ids.size(1) / 2, middle = model.config.layers / 2;
+  const std::vector<std::int64_t> even(static_cast<std::size_t>(token_ids.size(0)), half);
+  std::vector<std::int64_t> ragged;
+  for (std::int64_t row = 0; row < token_ids.size(0); ++row) ragged.push_back(half - 37 * row);
+  const std::vector<double> differences = {cache_difference(model, token_ids, logits, 0, even),
+                                           cache_difference(model, token_ids, logits, middle, even),
+                                           cache_difference(model, token_ids, logits, 0, ragged),
+                                           cache_difference(model, token_ids, logits, middle, ragged)};
   results.emplace_back("cache_difference", at::tensor(differences).to(at::kFloat));
 
   std::vector<at::Tensor> leaves;
