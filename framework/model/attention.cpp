@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/error.hpp"
@@ -117,6 +118,89 @@ class ShortCausal : public torch::autograd::Function<ShortCausal> {
   }
 };
 
+// Every row's new slots right behind its own past: [rows, heads, slots, width], zeros past a row's end. A slot is then
+// a position, as in a run without a cache, and what attention adds up comes in the same order: the two agree bit for
+// bit where their products do.
+class Join : public torch::autograd::Function<Join> {
+ public:
+  // past [rows, heads, its slots, width], of which row r's first past_lengths[r] count; fresh alike.
+  static at::Tensor of(const at::Tensor& past, const at::Tensor& fresh, const std::vector<std::int64_t>& past_lengths,
+                       const std::vector<std::int64_t>& fresh_lengths, std::int64_t slots) {
+    if (at::GradMode::is_enabled() && (past.requires_grad() || fresh.requires_grad())) {
+      return apply(past, fresh, past_lengths, fresh_lengths, slots);
+    }
+    return joined(past, fresh, past_lengths, fresh_lengths, slots);
+  }
+
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& past, const at::Tensor& fresh,
+                            const std::vector<std::int64_t>& past_lengths,
+                            const std::vector<std::int64_t>& fresh_lengths, std::int64_t slots) {
+    context->saved_data["past_lengths"] = past_lengths;
+    context->saved_data["fresh_lengths"] = fresh_lengths;
+    context->saved_data["past_slots"] = past.size(2);
+    context->saved_data["fresh_slots"] = fresh.size(2);
+    return joined(past, fresh, past_lengths, fresh_lengths, slots);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const std::vector<std::int64_t> past_lengths = context->saved_data["past_lengths"].toIntVector();
+    const std::vector<std::int64_t> fresh_lengths = context->saved_data["fresh_lengths"].toIntVector();
+    const std::vector<std::int64_t> none(past_lengths.size(), 0);
+    const auto taken = [&](const char* slots, const std::vector<std::int64_t>& begins,
+                           const std::vector<std::int64_t>& lengths) {
+      std::vector<std::int64_t> shape = gradients[0].sizes().vec();
+      shape[2] = context->saved_data[slots].toInt();
+      at::Tensor part = at::zeros(shape, gradients[0].options());
+      move(gradients[0], begins, part, none, lengths);
+      return part;
+    };
+    return {context->needs_input_grad(0) ? taken("past_slots", none, past_lengths) : at::Tensor(),
+            context->needs_input_grad(1) ? taken("fresh_slots", past_lengths, fresh_lengths) : at::Tensor(),
+            at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  static at::Tensor joined(const at::Tensor& past, const at::Tensor& fresh,
+                           const std::vector<std::int64_t>& past_lengths,
+                           const std::vector<std::int64_t>& fresh_lengths, std::int64_t slots) {
+    at::Tensor out = at::zeros({fresh.size(0), fresh.size(1), slots, fresh.size(3)}, fresh.options());
+    const std::vector<std::int64_t> none(past_lengths.size(), 0);
+    move(past, none, out, none, past_lengths);
+    move(fresh, none, out, past_lengths, fresh_lengths);
+    return out;
+  }
+
+  // Row r's lengths[r] slots from froms[r] of `source` to tos[r] of `target`, which is contiguous.
+  static void move(const at::Tensor& source, const std::vector<std::int64_t>& froms, at::Tensor& target,
+                   const std::vector<std::int64_t>& tos, const std::vector<std::int64_t>& lengths) {
+    const std::int64_t heads = source.size(1), width = source.size(3);
+    if (!source.device().is_cpu()) {
+      for (std::size_t row = 0; row < lengths.size(); ++row) {
+        const auto r = static_cast<std::int64_t>(row);
+        target[r].narrow(1, tos[row], lengths[row]).copy_(source[r].narrow(1, froms[row], lengths[row]));
+      }
+      return;
+    }
+    const at::Tensor from = source.stride(3) == 1 ? source : source.contiguous();
+    const auto size = static_cast<std::int64_t>(from.element_size());
+    const auto* sources = static_cast<const char*>(from.const_data_ptr());
+    auto* targets = static_cast<char*>(target.mutable_data_ptr());
+    at::parallel_for(0, static_cast<std::int64_t>(lengths.size()) * heads, 16,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t item = begin; item < end; ++item) {
+                         const std::int64_t row = item / heads, head = item % heads;
+                         const auto r = static_cast<std::size_t>(row);
+                         for (std::int64_t slot = 0; slot < lengths[r]; ++slot) {
+                           const std::int64_t place =
+                               row * from.stride(0) + head * from.stride(1) + (froms[r] + slot) * from.stride(2);
+                           std::memcpy(targets + (item * target.size(2) + tos[r] + slot) * width * size,
+                                       sources + place * size, static_cast<std::size_t>(width * size));
+                         }
+                       }
+                     });
+  }
+};
+
 }  // namespace
 
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& mask,
@@ -124,8 +208,8 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
   const std::int64_t rows = query.size(0), tokens = query.size(1), heads = query.size(2), width = query.size(3);
   const std::int64_t kv_heads = key.size(1), slots = key.size(2), group = heads / kv_heads;
   if (causal && !mask.defined() && slots == tokens && ShortCausal::takes(query)) {
-    const bool traced = at::GradMode::is_enabled() &&
-                        (query.requires_grad() || key.requires_grad() || value.requires_grad());
+    const bool traced =
+        at::GradMode::is_enabled() && (query.requires_grad() || key.requires_grad() || value.requires_grad());
     const at::Tensor out =
         traced ? ShortCausal::apply(query, key, value) : ShortCausal::compute(query, key, value, nullptr);
     return out.flatten(2);
@@ -177,42 +261,24 @@ CacheMemory::CacheMemory(const Cache* cache, std::vector<std::int64_t> rows, std
     }
     row_index_ = at::tensor(rows, at::kLong).to(device_);
   }
-  if (keep_ && ragged_) {
-    std::int64_t kept = 0;
-    for (std::size_t i = 0; i < lengths_.size(); ++i) kept = std::max(kept, past_[i] + lengths_[i]);
-    const std::int64_t last = slots_ + *std::max_element(lengths_.begin(), lengths_.end()) - 1;
-    at::Tensor index = at::empty({static_cast<std::int64_t>(lengths_.size()), kept}, at::kLong);
-    auto entries = index.accessor<std::int64_t, 2>();
-    for (std::size_t i = 0; i < lengths_.size(); ++i) {
-      for (std::int64_t slot = 0; slot < kept; ++slot) {
-        entries[static_cast<std::int64_t>(i)][slot] = slot < past_[i] ? slot : std::min(last, slots_ + slot - past_[i]);
-      }
-    }
-    compact_index_ = index.to(device_);
-  }
+  for (std::size_t i = 0; i < lengths_.size(); ++i) joined_slots_ = std::max(joined_slots_, past_[i] + lengths_[i]);
 }
 
 at::Tensor CacheMemory::mask(std::int64_t tokens, at::ScalarType dtype) const {
   if (tokens == 1 && !ragged_) return {};
   const std::int64_t rows = ragged_ ? static_cast<std::int64_t>(past_.size()) : 1;
-  at::Tensor mask = at::zeros({rows, 1, tokens, slots_ + tokens}, at::kFloat);
+  const std::int64_t slots = ragged_ ? joined_slots_ : slots_ + tokens;
+  at::Tensor mask = at::zeros({rows, 1, tokens, slots}, at::kFloat);
   auto entries = mask.accessor<float, 4>();
-  constexpr float kHidden = -std::numeric_limits<float>::infinity();
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t token = 0; token < tokens; ++token) {
       auto line = entries[row][0][token];
-      for (std::int64_t slot = past_[static_cast<std::size_t>(row)]; slot < slots_; ++slot) line[slot] = kHidden;
-      for (std::int64_t slot = slots_ + token + 1; slot < slots_ + tokens; ++slot) line[slot] = kHidden;
+      for (std::int64_t slot = past_[static_cast<std::size_t>(row)] + token + 1; slot < slots; ++slot) {
+        line[slot] = -std::numeric_limits<float>::infinity();
+      }
     }
   }
   return mask.to(device_, dtype);
-}
-
-at::Tensor CacheMemory::compact(const at::Tensor& slots) const {
-  if (!compact_index_.defined()) return slots;
-  const at::Tensor index = compact_index_.unsqueeze(1).unsqueeze(3).expand(
-      {slots.size(0), slots.size(1), compact_index_.size(1), slots.size(3)});
-  return slots.gather(2, index);
 }
 
 std::pair<at::Tensor, at::Tensor> CacheMemory::extend(std::int64_t layer, const at::Tensor& key,
@@ -223,13 +289,17 @@ std::pair<at::Tensor, at::Tensor> CacheMemory::extend(std::int64_t layer, const 
       const at::Tensor used = held.narrow(2, 0, slots_);
       return row_index_.defined() ? used.index_select(0, row_index_) : used;
     };
-    all_keys = at::cat({past(cache_->keys(layer)).to(key.scalar_type()), key}, 2);
-    all_values = at::cat({past(cache_->values(layer)).to(value.scalar_type()), value}, 2);
+    const auto joined = [&](const at::Tensor& held, const at::Tensor& fresh) {
+      const at::Tensor before = past(held).to(fresh.scalar_type());
+      return ragged_ ? Join::of(before, fresh, past_, lengths_, joined_slots_) : at::cat({before, fresh}, 2);
+    };
+    all_keys = joined(cache_->keys(layer), key);
+    all_values = joined(cache_->values(layer), value);
   }
   if (keep_) {
     if (first_layer_ < 0) first_layer_ = layer;
-    keys_.push_back(compact(all_keys));
-    values_.push_back(compact(all_values));
+    keys_.push_back(all_keys);
+    values_.push_back(all_values);
   }
   return {all_keys, all_values};
 }

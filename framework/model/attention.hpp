@@ -48,23 +48,22 @@ class CacheMemory : public KeyValueMemory {
 
   // Tokens before this pass per row.
   const std::vector<std::int64_t>& past_lengths() const { return past_; }
-  // The mask for `tokens` new tokens per row, undefined when one new token sees all slots. dtype: that of the queries.
+  // The mask for `tokens` new tokens per row (the longest of `lengths`), undefined when one new token sees all slots.
+  // dtype: that of the queries.
   at::Tensor mask(std::int64_t tokens, at::ScalarType dtype) const;
   // What was kept, starting at the first layer extended.
   Cache take();
 
  private:
-  at::Tensor compact(const at::Tensor& slots) const;
-
   const Cache* cache_;
   std::vector<std::int64_t> past_;
   std::vector<std::int64_t> lengths_;
   bool keep_;
   at::Device device_;
-  std::int64_t slots_ = 0;    // of the continued cache, as used
-  bool ragged_ = false;       // some row's past is shorter than slots_
-  at::Tensor row_index_;      // undefined: identity
-  at::Tensor compact_index_;  // [rows, slots of the result], undefined when slots stay where they are
+  std::int64_t slots_ = 0;         // of the continued cache, as used
+  bool ragged_ = false;            // some row's past is shorter than slots_
+  std::int64_t joined_slots_ = 0;  // of a ragged one: the longest row's past and new tokens
+  at::Tensor row_index_;           // undefined: identity
   std::int64_t first_layer_ = -1;
   std::vector<at::Tensor> keys_, values_;
 };

@@ -67,8 +67,8 @@ class Pass {
   // request's cache says.
   Pass(const Config& config, const Parameters& parameters, const ForwardRequest& request, const Past* past = nullptr);
 
-  // With `sparse_embedding` the gradient of the embedding from the tokens read is sparse: for a head that is tied to it,
-  // whose own gradient is dense and takes the rows up.
+  // With `sparse_embedding` the gradient of the embedding from the tokens read is sparse: for a head that is tied to
+  // it, whose own gradient is dense and takes the rows up.
   void run(bool sparse_embedding = false);
 
   // After run(): the last layer's output through the final norm, at these packed places; undefined: at all, in order.

@@ -44,7 +44,8 @@ class ChunkedLogits {
       : inputs_(std::move(inputs)), weights_(std::move(weights)), dtypes_(dtypes) {
     rows_ = inputs_.front().size(0);
     const std::int64_t vocabulary = weights_.front().size(0);
-    const std::int64_t most = std::clamp<std::int64_t>(chunk_elements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
+    const std::int64_t most =
+        std::clamp<std::int64_t>(chunk_elements / vocabulary, 1, std::max<std::int64_t>(rows_, 1));
     const std::int64_t chunks = std::max<std::int64_t>((rows_ + most - 1) / most, 1);
     chunk_ = std::max<std::int64_t>((rows_ + chunks - 1) / chunks, 1);  // of like size: a small product is slow
     product_ = at::empty({chunk_, vocabulary}, inputs_.front().options().dtype(dtypes_.product));
@@ -53,8 +54,8 @@ class ChunkedLogits {
   std::int64_t rows() const { return rows_; }
   std::int64_t chunk() const { return chunk_; }
 
-  // Logits of rows [begin, begin + count), in the dtype of products; valid until the next call, the caller may overwrite
-  // them.
+  // Logits of rows [begin, begin + count), in the dtype of products; valid until the next call, the caller may
+  // overwrite them.
   at::Tensor products(std::int64_t begin, std::int64_t count) {
     at::Tensor out = product_.narrow(0, 0, count);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {

@@ -37,8 +37,8 @@ PALIMPSEST_PART_OF_CLONE void store(Bfloat16* place, float x) {
 }
 
 // exp to about 1 ulp: 2^n by the exponent's bits times exp(r), |r| <= ln(2) / 2, by its Taylor polynomial. Arguments
-// are clamped to where the result is a normal number, by their bits: comparing floats would keep the compiler from using
-// vector registers, and lose NaN. Gives NaN for NaN and infinities.
+// are clamped to where the result is a normal number, by their bits: comparing floats would keep the compiler from
+// using vector registers, and lose NaN. Gives NaN for NaN and infinities.
 PALIMPSEST_PART_OF_CLONE float exponential(float x) {
   constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
   constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits
@@ -57,7 +57,7 @@ PALIMPSEST_PART_OF_CLONE float exponential(float x) {
   p = p * r + 1.0F / 6.0F;
   p = p * r + 0.5F;
   p = p * r + 1.0F;
-  p = p * r + 1.0F + (x - x);
+  p = p * r + (1.0F + 0.0F * x);  // NaN for what the clamp hid
   return p * std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) << 23U) + 0x3F800000U);
 }
 

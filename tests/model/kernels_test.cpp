@@ -1,4 +1,5 @@
-// The inner loops against the same formulas in float64, and what they promise: no split of the rows shows, NaN comes out.
+// The inner loops against the same formulas in float64, and what they promise: no split of the rows shows, NaN comes
+// out.
 #include "model/kernels.hpp"
 
 #include <torch/csrc/autograd/autograd.h>

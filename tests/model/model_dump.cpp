@@ -67,7 +67,8 @@ double cache_difference(const Model& model, const at::Tensor& token_ids, const a
   if (start > 0) request.hidden = at::zeros({rows, widest, model.config.hidden}, kept.captured[0].options());
   std::vector<at::Tensor> wanted;
   for (std::int64_t row = 0; row < rows; ++row) {
-    const std::int64_t begin = past[static_cast<std::size_t>(row)], count = tokens - begin;
+    // A row's end differs from the others' where its past does.
+    const std::int64_t begin = past[static_cast<std::size_t>(row)], count = tokens - (tokens / 2 - begin) / 2 - begin;
     request.lengths.push_back(count);
     request.token_ids[row].narrow(0, 0, count).copy_(token_ids[row].narrow(0, begin, count));
     if (start > 0) request.hidden[row].narrow(0, 0, count).copy_(kept.captured[0][row].narrow(0, begin, count));

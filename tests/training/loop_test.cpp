@@ -237,7 +237,8 @@ TEST_F(Loop, StopsEarlyAndMeasuresThere) {
 
   options.stopping = {.loss = before - 0.2};
   EXPECT_EQ(run(options).stop, StopReason::kLoss);
-  options.schedule = {ScheduleKind::kConstant, 0.5, 0.0};
+  // So large a rate that no evaluation comes near the first.
+  options.schedule = {ScheduleKind::kConstant, 5.0, 0.0};
   options.stopping = {.patience = 2};
   EXPECT_EQ(run(options).stop, StopReason::kPatience);
 }
