@@ -64,7 +64,7 @@ const std::vector<Command>& commands() {
        {},
        "hold a plugin library to what every plugin must do",
        app::check_plugin_command},
-      {"bench", {}, {}, "run the benchmark programs, if they were built", app::bench_command},
+      {"bench", {}, {}, "measure speed beside plain Python, in one table; takes some minutes", app::bench_command},
       {"worker",
        {{"FILE"}},
        {kSet, {"plan-digest", "D", "of the plan that the node is taken from"}, {"node", "ID", "what to compute"}},

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "base/error.hpp"
 
@@ -24,6 +26,13 @@ int run_program(const std::vector<std::string>& command) {
     if (errno != EINTR) fail(ErrorCode::kInternal, "waiting for ", command.front(), ": ", std::strerror(errno));
   }
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+std::string python() {
+  const char* given = std::getenv("PALIMPSEST_PYTHON");
+  if (given != nullptr && *given != '\0') return given;
+  const std::string built_with = PALIMPSEST_PYTHON_PROGRAM;
+  return std::filesystem::exists(built_with) ? built_with : "python3";
 }
 
 }  // namespace palimpsest::app

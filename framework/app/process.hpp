@@ -1,4 +1,4 @@
-// Runs another program in the foreground: the scripts of `prepare`, the programs of `bench`.
+// Runs another program in the foreground: the scripts of `prepare` and `bench`.
 #pragma once
 
 #include <string>
@@ -9,5 +9,9 @@ namespace palimpsest::app {
 // Waits for it; its input and output are this process's. The exit status, or 128 + the signal that ended it. Throws
 // Error(kNotFound) when it cannot be started.
 int run_program(const std::vector<std::string>& command);
+
+// The Python for them: PALIMPSEST_PYTHON, or the one that the build was made with where it is still there, or the
+// system's.
+std::string python();
 
 }  // namespace palimpsest::app

@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
+#include <ctime>
 
 #include "benchmarks/gemm_probe.hpp"
 #include "model/checkpoint.hpp"
@@ -77,8 +78,11 @@ void rome_edit(benchmark::State& state) {
   const std::vector<plugin::EditRecord> records = edit().records;
   const auto steps = std::count_if(records.begin(), records.end(), [](const auto& r) { return r.name == "loss"; });
   const model::Work before = model::work();
+  const std::clock_t cpu_begin = std::clock();
   for (auto _ : state) benchmark::DoNotOptimize(edit());
+  const std::clock_t cpu_end = std::clock();
   const auto count = static_cast<double>(state.iterations());
+  state.counters["cpu_s"] = static_cast<double>(cpu_end - cpu_begin) / CLOCKS_PER_SEC / count;
   state.counters["steps"] = static_cast<double>(steps);
   state.counters["layer_tokens"] = static_cast<double>((model::work() - before).layer_tokens) / count;
   state.counters["gemm_gflops"] = gemm_rate() / 1e9;

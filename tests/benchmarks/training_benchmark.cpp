@@ -2,10 +2,12 @@
 //
 // Counters: `cpu_s`, processor time of a step over all threads (steadier than the clock on a busy machine); `gflops`,
 // the step's products per second, 6 x (weights of all linear layers) x tokens + 6 x vocabulary x hidden x labels,
-// attention scores left out; `gemm_gflops`, the float32 probe in the same run; `share`, one over the other.
+// attention scores left out; `gemm_gflops`, the probe in the same run, in the dtype and by the library of the step's
+// products; `share`, one over the other; `page_faults` of a step: memory that is kept from step to step makes none.
 // training_reference.py is the counterpart in Python.
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -44,6 +46,12 @@ double step_flops(const model::Model& model) {
   return 6.0 * weights * kRows * kBlock + 6.0 * head * kRows * (kBlock - 1);
 }
 
+double page_faults() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_minflt);
+}
+
 void training_step(benchmark::State& state, Precision precision, Matmul matmul) {
   const model::Model* model = nullptr;
   try {
@@ -72,9 +80,10 @@ void training_step(benchmark::State& state, Precision precision, Matmul matmul) 
   options.matmul = matmul;
 
   using Clock = std::chrono::steady_clock;
-  std::vector<double> seconds, processor;
+  std::vector<double> seconds, processor, faults;
   Clock::time_point begin;
   std::clock_t cpu_begin = 0;
+  double faults_begin = 0;
   Callbacks callbacks;
   callbacks.progress = [&](std::int64_t step, std::int64_t) {
     const auto now = Clock::now();
@@ -82,7 +91,9 @@ void training_step(benchmark::State& state, Precision precision, Matmul matmul) 
     if (step > 1) {
       seconds.push_back(std::chrono::duration<double>(now - begin).count());
       processor.push_back(static_cast<double>(cpu_now - cpu_begin) / CLOCKS_PER_SEC);
+      faults.push_back(page_faults() - faults_begin);
     }
+    faults_begin = page_faults();
     begin = Clock::now();
     cpu_begin = std::clock();
   };
@@ -94,10 +105,11 @@ void training_step(benchmark::State& state, Precision precision, Matmul matmul) 
   double probe = 0;
   {
     const ArithmeticScope arithmetic(Precision::kFloat32, matmul);
-    probe = benchmarks::gemm_rate();
+    probe = benchmarks::gemm_rate(precision == Precision::kBfloat16Autocast ? at::kBFloat16 : at::kFloat);
   }
   const double rate = step_flops(*model) / *std::min_element(seconds.begin(), seconds.end());
   state.counters["cpu_s"] = *std::min_element(processor.begin(), processor.end());
+  state.counters["page_faults"] = *std::min_element(faults.begin(), faults.end());
   state.counters["gflops"] = rate / 1e9;
   state.counters["gemm_gflops"] = probe / 1e9;
   state.counters["share"] = rate / probe;

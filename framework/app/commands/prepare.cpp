@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
@@ -9,14 +8,6 @@
 
 namespace palimpsest::app {
 namespace {
-
-// PALIMPSEST_PYTHON, or the Python that the build was made with where it is still there, or the system's.
-std::string python() {
-  const char* given = std::getenv("PALIMPSEST_PYTHON");
-  if (given != nullptr && *given != '\0') return given;
-  const std::string built_with = PALIMPSEST_PYTHON_PROGRAM;
-  return std::filesystem::exists(built_with) ? built_with : "python3";
-}
 
 // What a user can do about a script that did not work.
 std::string remedy(const std::string& interpreter) {
