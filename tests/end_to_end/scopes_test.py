@@ -106,8 +106,18 @@ def arrays(file):
 
 
 class Stages(unittest.TestCase):
+    """Orders of stages; the tests share a store, so that what the model knows and its second moments are computed once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = World()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.shared.__exit__()
+
     def stages(self, *names, extra=()):
-        with World() as world:
+        with World(self.shared) as world:
             listed = ", ".join(f'"{n}"' for n in names)
             world.run(sets=(*ONE, f"experiment.stages=[{listed}]", *extra))
             with h5py.File(world.output / "cells" / "plain,r0.h5") as file:
@@ -137,7 +147,7 @@ class Stages(unittest.TestCase):
         self.assertEqual(self.updates, 6)
 
     def test_matched_controls(self):
-        with World() as world:
+        with World(self.shared) as world:
             world.run(sets=(*ONE, 'facts.selection="matched"', "facts.caliper=0", "facts.intrinsic=3"))
             frame, _ = points(world)
             self.assertEqual(frame.fact[frame.role == "intrinsic"].nunique(), 3)
@@ -145,7 +155,7 @@ class Stages(unittest.TestCase):
     def test_augmented_edits(self):
         records = {}
         for way in ("requests", "contexts"):
-            with World() as world:
+            with World(self.shared) as world:
                 world.run(sets=(*ONE, 'experiment.stages=["edit"]', 'augmenter={ id = "paraphrase", count = 1 }',
                                 f'edit.augment_as="{way}"'))
                 with h5py.File(world.output / "cells" / "plain,r0.h5") as file:

@@ -38,14 +38,16 @@ def is_cell(path):
 class World:
     """Use it as a context manager; the folder goes when it ends."""
 
-    def __init__(self):
+    def __init__(self, store_of=None):
+        """`store_of`: another world whose home it shares: what both need is then computed once."""
         self._folder = tempfile.TemporaryDirectory(prefix="palimpsest-test-")
         self.root = pathlib.Path(self._folder.name)
-        self.home = self.root / "home"
-        (self.home / "store").mkdir(parents=True)
-        if PROBES:
-            pathlib.Path(PROBES).mkdir(parents=True, exist_ok=True)
-            (self.home / "store" / "probes").symlink_to(PROBES, target_is_directory=True)
+        self.home = store_of.home if store_of else self.root / "home"
+        if not store_of:
+            (self.home / "store").mkdir(parents=True)
+            if PROBES:
+                pathlib.Path(PROBES).mkdir(parents=True, exist_ok=True)
+                (self.home / "store" / "probes").symlink_to(PROBES, target_is_directory=True)
         self.tiny = self.root / "tiny"
         self.tiny.mkdir()
         for name in ("facts.jsonl", "text.jsonl"):
