@@ -7,7 +7,7 @@
 # The same file serves the program's own tree and find_package(Palimpsest); it lies in ${CMAKE_BINARY_DIR}/plugins, or in
 # OUTPUT_DIRECTORY, which also keeps it from being installed.
 set(PALIMPSEST_PLUGIN_TEMPLATES "${CMAKE_CURRENT_LIST_DIR}")
-set(PALIMPSEST_ABI_VERSION 0.2)
+set(PALIMPSEST_ABI_VERSION 0.3)
 set(PALIMPSEST_STABLE_TORCH 2.10.0)
 set(PALIMPSEST_STABLE_TORCH_NUMBER 0x020a000000000000)
 

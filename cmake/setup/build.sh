@@ -44,4 +44,5 @@ need_model_and_data() {
   need_prepared data prepare_text.py "$home/data"
   # Within the texts' folder, so after it.
   need_prepared tasks prepare_tasks.py "$home/data/tasks"
+  need_prepared evaluation prepare_evaluation.py "$home/evaluation"
 }

@@ -1,19 +1,19 @@
 # Part of the front door: the Debian packages. Sourced by ../../palimpsest.
 # shellcheck shell=sh disable=SC2154
 
-# What building needs, and what reading results from a shell needs (hdf5-tools). GoogleTest, Google Benchmark and abigail-tools
-# (which tells whether the plugin contract changed) are here too: one build tree holds the program, its tests and its benchmarks.
+# What building needs, and what reading results from a shell needs (hdf5-tools). GoogleTest and Google Benchmark are here too:
+# one build tree holds the program, its tests and its benchmarks.
 packages='g++ cmake ninja-build pkg-config python3-venv
   libboost-dev libboost-program-options-dev libtomlplusplus-dev libspdlog-dev nlohmann-json3-dev libpcre2-dev libssl-dev
-  libhdf5-dev hdf5-tools libgtest-dev libgmock-dev libbenchmark-dev
-  abigail-tools'
-# What `test` needs besides: R opens a results file as docs/results-format.md says (30 MB to fetch, seconds to install).
-test_packages='r-bioc-rhdf5'
+  libhdf5-dev hdf5-tools libgtest-dev libgmock-dev libbenchmark-dev'
+# What `test` needs besides: R opens a results file as docs/results-format.md says (30 MB to fetch, seconds to install), and
+# abidiff tells whether the plugin contract changed.
+test_packages='r-bioc-rhdf5 abigail-tools'
 
 # Where dpkg does not keep the books, a program or header stands for its package.
 missing_elsewhere() {
-  pairs='g++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3-venv h5dump:hdf5-tools abidiff:abigail-tools'
-  [ "$1" != test ] || pairs="$pairs Rscript:r-bioc-rhdf5"
+  pairs='g++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3-venv h5dump:hdf5-tools'
+  [ "$1" != test ] || pairs="$pairs Rscript:r-bioc-rhdf5 abidiff:abigail-tools"
   for pair in $pairs; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"
   done

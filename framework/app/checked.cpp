@@ -39,6 +39,7 @@ class Checker {
     attempt([&] { check_output(expansion.cells.front().experiment.experiment.output); });
     if (!found_.problems.empty()) return;
     attempt([&] { found_.plan = std::make_unique<experiment::Plan>(document_, setup_.environment()); });
+    if (found_.problems.empty()) warn_without_control(expansion.cells);
   }
 
  private:
@@ -47,6 +48,23 @@ class Checker {
     for (std::string line; std::getline(in, line);) {
       if (!line.empty() && std::find(found_.problems.begin(), found_.problems.end(), line) == found_.problems.end())
         found_.problems.push_back(line);
+    }
+  }
+
+  // Each task's edited, fine-tuned cells want a cell that is fine-tuned without an edit beside them.
+  void warn_without_control(const std::vector<config::Cell>& cells) {
+    std::set<std::string> edited, control;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const auto& stages = cells[i].experiment.experiment.stages;
+      if (std::find(stages.begin(), stages.end(), "finetune") == stages.end()) continue;
+      (found_.plan->unedited(i) ? control : edited).insert(cells[i].experiment.task.id);
+    }
+    for (const auto& task : edited) {
+      if (control.contains(task)) continue;
+      found_.warnings.push_back(
+          cat("no cell with the task ", task,
+              " is the unedited control: what fine-tuning makes the model forget cannot be told from what the edit "
+              "damaged; add a variant with editor = { id = \"none\" }"));
     }
   }
 
@@ -135,6 +153,7 @@ Checked check(const config::Document& document, const Setup& setup) {
 
 int report_problems(const Checked& checked, const std::string& file) {
   const auto& problems = checked.problems;
+  for (const auto& warning : checked.warnings) std::cerr << "warning: " << file << ": " << warning << '\n';
   if (problems.empty()) return 0;
   for (const auto& problem : problems) std::cerr << problem << '\n';
   std::cerr << "error: " << file << " has " << problems.size() << (problems.size() == 1 ? " problem" : " problems")

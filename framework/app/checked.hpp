@@ -16,6 +16,7 @@ namespace palimpsest::app {
 
 struct Checked {
   std::vector<std::string> problems;            // one line each
+  std::vector<std::string> warnings;            // of an experiment without problems, one line each
   std::unique_ptr<experiment::Plan> plan;       // null when there are problems
   std::int64_t parameters = 0;                  // of the first cell's model
   std::map<std::string, data::FactFile> facts;  // by path
@@ -24,8 +25,8 @@ struct Checked {
 // Reads files, writes none but the store's. `setup` outlives the result.
 Checked check(const config::Document& document, const Setup& setup);
 
-// Prints the problems to standard error, one line each (`file:line:column: key: ...`), and a count. Returns the exit
-// status: 1, or 0 without problems.
+// Prints problems and warnings to standard error, one line each (`file:line:column: key: ...`), and a count of the
+// problems. Returns the exit status: 1, or 0 without problems.
 int report_problems(const Checked& checked, const std::string& file);
 
 }  // namespace palimpsest::app

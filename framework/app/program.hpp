@@ -18,6 +18,7 @@ struct Program {
   std::filesystem::path store() const { return locations.home / "store"; }
   std::filesystem::path model() const { return locations.home / "models" / "smollm2-135m-instruct"; }
   std::filesystem::path data() const { return locations.home / "data"; }
+  std::filesystem::path evaluation() const { return locations.home / "evaluation"; }
 };
 
 // Home is PALIMPSEST_HOME; without it the folder that the build was made for, or, installed, ~/.palimpsest.

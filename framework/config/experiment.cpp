@@ -218,13 +218,25 @@ class Maker {
     }
     {
       const Reader from(section("edit"), "edit", check_);
-      made_.edit = {from.text("scope"), from.text("augment_as"), from.integer("batch_size"),
+      made_.edit = {from.text("scope"), from.text("augment_as"), from.text("target"), from.integer("batch_size"),
                     from.integer("measure_every")};
     }
-    made_.tuning = {Reader(section("tuning"), "tuning", check_).text("method")};
+    read_tuning();
     const Reader from(section("run"), "run", check_);
     made_.run = {from.integer("jobs"), from.integer("threads"), from.number("node_seconds"),
                  from.integer("node_memory")};
+  }
+
+  void read_tuning() {
+    const Reader from(section("tuning"), "tuning", check_);
+    made_.tuning = {from.text("method"), from.integer("rank"), from.number("alpha"), from.number("dropout"),
+                    from.list<std::string>("targets")};
+    const auto& targets = made_.tuning.targets;
+    if (!clean({"tuning.targets"})) return;
+    if (targets.empty()) add("tuning", "targets", "found an empty list, expected at least one role");
+    if (std::set<std::string>(targets.begin(), targets.end()).size() != targets.size()) {
+      add("tuning", "targets", "found a role a second time, expected each once");
+    }
   }
 
   void read_training() {

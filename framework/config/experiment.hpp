@@ -72,13 +72,16 @@ struct SecondMomentsSection {
 };
 
 struct EditSection {
-  std::string scope, augment_as;
+  std::string scope, augment_as, target;
   std::int64_t batch_size = 0;     // facts of one call in scope batch; 0: all
   std::int64_t measure_every = 0;  // edited facts between two measurements of the lifelong curve; 0: none
 };
 
 struct TuningSection {
   std::string method;
+  std::int64_t rank = 0;
+  double alpha = 0, dropout = 0;
+  std::vector<std::string> targets;  // roles of parameters
 };
 
 struct TrainingSection {

@@ -233,7 +233,38 @@ TableSpec edit() {
            .unit("facts"),
        choice("augment_as", {"default", "requests", "contexts"},
               "What an editor makes of the augmenter's prompts: further edit requests, or further contexts of the one "
-              "request. `default`: as the editor's authors would.")},
+              "request. `default`: as the editor's authors would."),
+       choice(
+           "target", {"new", "true"},
+           "What is written into the edited facts. `new`: target_new. `true`: their own true answer, which the "
+           "unedited model gives already: the control `edited_true`, edited but with nothing new in it. All outcomes "
+           "of the edited facts are then about the true answer.")},
+      false,
+      false};
+}
+
+TableSpec tuning() {
+  const std::vector<std::string> roles = {"attention_query", "attention_key", "attention_value", "attention_out",
+                                          "mlp_gate",        "mlp_up",        "mlp_down"};
+  Array all;
+  for (const auto& role : roles) all.push_back(Value{role, {}});
+  return {
+      "tuning",
+      "How fine-tuning represents the change of the weights. What is measured is always the merged model. A matrix "
+      "that "
+      "the freeze policy freezes gets no adapter; one that it projects, and that has an adapter, is refused.",
+      {choice(
+           "method", {"full", "lora", "dora"},
+           "`full` trains the weights themselves. `lora` trains A and B of W + alpha / rank B A on each target matrix "
+           "and nothing else; `dora` also the norm of each output row, the magnitude."),
+       integer("rank", 8, "With `lora` and `dora`, rows of A and columns of B.").from(1),
+       number("alpha", 16, "With `lora` and `dora`, B A is multiplied by alpha / rank.").above(0),
+       number("dropout", 0, "With `lora` and `dora`, share of what an adapter reads that is set to 0 in training.")
+           .below(1),
+       Key("targets", Type::string_list,
+           "With `lora` and `dora`, the roles of the matrices that get an adapter, in every layer that has one.")
+           .or_else(std::move(all))
+           .one_of(roles)},
       false,
       false};
 }
@@ -254,7 +285,9 @@ TableSpec training() {
               "The rate after warm-up: falling to 0 in a line or a cosine, or "
               "constant."),
        number("warmup", 0.1, "Share of all steps in which the rate rises from 0.").to(1).unit("share of steps"),
-       integer("block_size", 128, "Length of a packed training sequence.").from(2).unit("tokens"),
+       integer("block_size", 128, "Length of a packed training sequence; a task's padded examples are cut at it.")
+           .from(2)
+           .unit("tokens"),
        integer("batch_size", 8, "Sequences per forward and backward pass.").from(1).unit("sequences"),
        integer("accumulation", 1, "Passes whose gradients are averaged into one step.").from(1).unit("passes"),
        integer("max_steps", 100, "Steps at most; 0: bounded by `epochs` alone.").unit("steps"),
@@ -319,11 +352,7 @@ std::vector<TableSpec> all_tables() {
                     {},
                     false,
                     true});
-  tables.push_back({"tuning",
-                    "How fine-tuning represents the change of the weights.",
-                    {choice("method", {"full"}, "`full` trains the weights themselves.")},
-                    false,
-                    false});
+  tables.push_back(tuning());
   tables.push_back(training());
   tables.push_back({"metric", "A plugin that measures; at least one, each id once.", {}, true, true});
   tables.push_back(run());

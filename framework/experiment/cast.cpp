@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -21,6 +22,16 @@ constexpr std::int64_t kCandidatesPerControl = 8;
 
 std::int64_t wanted_per_edited(const config::FactsSection& f) {
   return (f.intrinsic + f.edited - 1) / std::max<std::int64_t>(1, f.edited);
+}
+
+// The fact as its own true answer is written into it.
+data::Fact rewritten_to_true(data::Fact fact) {
+  if (fact.target_true.empty()) {
+    fail(ErrorCode::kInvalidArgument, "edit.target is \"true\", and the edited fact ", fact.id,
+         " has no true answer; set facts.known = true, or edit.target = \"new\"");
+  }
+  fact.target_new = std::exchange(fact.target_true, "");
+  return fact;
 }
 
 }  // namespace
@@ -73,8 +84,8 @@ data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& fa
 }
 
 Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
-                   const std::vector<Knowledge>& knowledge, const model::Model& model,
-                   const std::vector<State>& edits) {
+                   const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits,
+                   const std::string& target) {
   const data::Roles lot = draw_lot(cell, facts, knowledge);
   if (cell.experiment.facts.selection != "matched") return {lot.edited, lot.intrinsic, 0};
 
@@ -82,7 +93,8 @@ Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& fact
     std::vector<Question> questions;
     for (const auto i : which) {
       const data::Fact& fact = facts[static_cast<std::size_t>(i)];
-      questions.push_back({data::expand(fact.prompt, fact.subject), {edited ? fact.target_new : fact.target_true}});
+      questions.push_back(
+          {data::expand(fact.prompt, fact.subject), {edited && target == "new" ? fact.target_new : fact.target_true}});
     }
     std::vector<double> made;
     for (const auto& answers : ask(model, weights, questions)) made.push_back(answers[0].margin);
@@ -139,7 +151,8 @@ Roles load_roles(const std::filesystem::path& folder) {
   return roles;
 }
 
-Cast::Cast(const std::vector<data::Fact>& facts, const Roles& roles) : edited_(roles.edited.size()) {
+Cast::Cast(const std::vector<data::Fact>& facts, const Roles& roles, const config::EditSection& edit)
+    : edited_(roles.edited.size()) {
   std::map<std::string, std::set<std::string>> targets;
   for (const auto& fact : facts) {
     if (!fact.target_true.empty()) targets[fact.relation].insert(fact.target_true);
@@ -161,7 +174,10 @@ Cast::Cast(const std::vector<data::Fact>& facts, const Roles& roles) : edited_(r
       made.placebo = others[static_cast<std::size_t>(Rng(0, "placebo/" + fact.id).below(others.size()))];
     facts_.push_back(std::move(made));
   };
-  for (const auto i : roles.edited) add(i, "edited");
+  for (const auto i : roles.edited) {
+    add(i, "edited");
+    if (edit.target == "true") facts_.back().fact = &rewritten_.emplace_back(rewritten_to_true(*facts_.back().fact));
+  }
   for (const auto i : roles.intrinsic) add(i, "intrinsic");
 }
 

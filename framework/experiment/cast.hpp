@@ -31,21 +31,25 @@ struct Roles {
   std::vector<std::int64_t> edited, intrinsic;  // indices into the facts
   std::int64_t unmatched = 0;                   // edited facts that found fewer controls than wanted within the caliper
 };
-// `edits`: the states whose margins are matched, one, or one for each edited fact.
+// `edits`: the states whose margins are matched, one, or one for each edited fact; `target` is what was written.
 Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
-                   const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits);
+                   const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits,
+                   const std::string& target);
 void save_roles(const Roles& roles, const std::filesystem::path& folder);
 Roles load_roles(const std::filesystem::path& folder);
 
-// The ABI's facts, edited first; owns what they point to but the facts themselves.
+// The ABI's facts, edited first; owns what they point to but the facts of the file.
 class Cast {
  public:
-  Cast(const std::vector<data::Fact>& facts, const Roles& roles);
+  // `edit`: with target "true" an edited fact has its true answer as target_new and no target_true, so that editors
+  // write it and metrics judge it as they do any edit. Throws kInvalidArgument for one without a true answer.
+  Cast(const std::vector<data::Fact>& facts, const Roles& roles, const config::EditSection& edit);
   std::size_t edited() const { return edited_; }
   // All, or of the edited ones only number `only`, with all intrinsic ones.
   std::vector<const palimpsest_fact*> view(std::optional<std::int64_t> only = std::nullopt) const;
 
  private:
+  std::deque<data::Fact> rewritten_;
   std::deque<palimpsest_fact> facts_;
   std::size_t edited_ = 0;
 };

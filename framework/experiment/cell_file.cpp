@@ -93,6 +93,7 @@ results::Table cells_table(const config::Cell& cell, bool unedited, const Roles&
       texts("augmenter", "id of the augmenter", e.augmenter.id),
       texts("task", "id of the fine-tuning task; empty without fine-tuning", e.task.id),
       texts("freeze_policy", "id of the freeze policy", e.freeze_policy.id),
+      texts("tuning", "method of fine-tuning: full, lora or dora", e.tuning.method),
       texts("scope", "isolated, sequential or batch", e.edit.scope),
       texts("model", "the model, as the configuration names it", e.model.path.given),
       texts("facts", "the facts' file, as the configuration names it", e.facts.file.given),
@@ -128,7 +129,7 @@ results::Table facts_table(Workshop& workshop, const Roles& roles) {
       text_column("placebo", "a seeded random other target of the relation"),
       number_column("probability_base", "1", "of target_true under the unedited model"),
       number_column("margin_base", "nat", "log p of target_true's first token minus the best other's, unedited model")};
-  const Cast cast(workshop.facts(), roles);
+  const Cast cast(workshop.facts(), roles, workshop.experiment().edit);
   std::vector<std::int64_t> order = roles.edited;
   order.insert(order.end(), roles.intrinsic.begin(), roles.intrinsic.end());
   const auto shown = cast.view();
@@ -151,12 +152,24 @@ class UpdateWriter {
         text_column("cell", "name of the cell"),
         integer_column("replicate", "1", "number of the replicate"),
         text_column("edit", "id of the isolated fact; empty in the other scopes"),
+        integer_column("ordinal", "1", "place of the stage that edited in the cell's list"),
         integer_column("order", "1", "place among the updates of the model"),
         text_column("parameter", "canonical name"),
         integer_column("rank", "1", "of U V^T; 0 for a dense update"),
         number_column("norm", "1", "Frobenius norm of the update"),
         text_column("data",
                     "group below /updates/data with u and v, or dense; sha256 of a dense one that is too large")};
+    requests_ = {"/updates/requests", "one edit request of the editor's call that made a recorded update", {}};
+    requests_.columns = {
+        text_column("cell", "name of the cell"),
+        integer_column("replicate", "1", "number of the replicate"),
+        text_column("edit", "id of the isolated fact; empty in the other scopes"),
+        integer_column("order", "1", "of the update, as in /updates/index"),
+        integer_column(
+            "request", "1",
+            "place in the call; column i of u and v is the share of request i where there are as many columns "
+            "as requests, else of the i-th fact where there are as many as facts, else of all together"),
+        text_column("fact", "id of the request's fact")};
   }
 
   void add(const std::string& edit, const std::vector<model::Update>& updates) {
@@ -173,11 +186,19 @@ class UpdateWriter {
         hash.update(u.dense.const_data_ptr(), static_cast<std::size_t>(u.dense.nbytes()));
         place = "sha256:" + hash.hex();
       }
+      const auto order = static_cast<std::int64_t>(i);
       table_.append_row(
-          {cell_->name, cell_->replicate, edit, static_cast<std::int64_t>(i), u.parameter, u.rank(), u.norm(), place});
+          {cell_->name, cell_->replicate, edit, u.ordinal, order, u.parameter, u.rank(), u.norm(), place});
+      for (std::size_t r = 0; r < u.facts.size(); ++r) {
+        requests_.append_row({cell_->name, cell_->replicate, edit, order, static_cast<std::int64_t>(r), u.facts[r]});
+      }
     }
   }
-  const results::Table& table() const { return table_; }
+  void write() const {
+    if (table_.rows() == 0) return;
+    writer_->table(table_);
+    writer_->table(requests_);
+  }
 
  private:
   void array(const std::string& path, const at::Tensor& tensor) {
@@ -186,7 +207,7 @@ class UpdateWriter {
   }
   const config::Cell* cell_;
   results::Writer* writer_;
-  results::Table table_;
+  results::Table table_, requests_;
   int number_ = 0;
 };
 
@@ -251,7 +272,7 @@ void write_cell_file(Workshop& workshop) {
   results::write_provenance(writer, provenance_of(workshop));
   writer.table(cells_table(cell, plan.unedited(workshop.node().cell), roles, record));
   writer.table(facts_table(workshop, roles));
-  if (updates.table().rows() > 0) writer.table(updates.table());
+  updates.write();
   record.write(writer, cell.name, cell.replicate);
   writer.commit(plan.cell_file(workshop.node().cell));
 }

@@ -81,6 +81,7 @@ std::filesystem::path write_experiment_file(const Plan& plan) {
   options.seed = static_cast<std::uint64_t>(plan.experiment().experiment.seed);
   const results::Table gate = quality_gate(measurements);
   writer.table(summarise(measurements, options));
+  writer.table(retention_by_margin(measurements, options));
   writer.table(gate);
   writer.table(contrasts(measurements, gate, options));
   for (const char* path : {"/timing", "/plugin_files"}) {

@@ -10,6 +10,7 @@
 #include "base/progress.hpp"
 #include "data/packing.hpp"
 #include "model/tokenizer.hpp"
+#include "training/arithmetic.hpp"
 #include "training/loop.hpp"
 
 namespace palimpsest::experiment {
@@ -21,8 +22,11 @@ std::uint32_t mask_of(const std::string& stage) {
   return stage == "step" ? PALIMPSEST_WHEN_STEP : PALIMPSEST_WHEN_FINETUNED;
 }
 
-training::TrainingOptions options_of(const config::TrainingSection& t, bool measured_before) {
+training::TrainingOptions options_of(const config::Experiment& e, bool measured_before) {
+  const config::TrainingSection& t = e.training;
   training::TrainingOptions o;
+  o.tuning = {training::parse_tuning_method(e.tuning.method), e.tuning.rank, e.tuning.alpha, e.tuning.dropout,
+              training::parse_targets(e.tuning.targets)};
   o.adamw = {t.weight_decay, t.beta1, t.beta2, t.epsilon};
   o.schedule = {training::parse_schedule(t.schedule), t.learning_rate, t.warmup};
   o.batch_size = t.batch_size;
@@ -41,20 +45,37 @@ training::TrainingOptions options_of(const config::TrainingSection& t, bool meas
   return o;
 }
 
-std::vector<training::Example> examples_of(plugin::Task& task, palimpsest_split split, const model::Model& model,
-                                           const config::TrainingSection& t, std::uint64_t seed) {
+// One example is one row, in the task's order: row i is example i.
+std::vector<training::Example> padded_examples(plugin::Task& task, palimpsest_split split, std::int64_t block_size) {
   std::vector<training::Example> examples;
   const std::int64_t count = task.count(split);
-  if (task.batching() == PALIMPSEST_BATCHING_PAD) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      plugin::Example e = task.example(split, i);
-      const std::size_t size = std::min(e.token_ids.size(), static_cast<std::size_t>(t.block_size));
-      e.token_ids.resize(size);
-      e.labels.resize(size);
-      examples.push_back({std::move(e.token_ids), std::move(e.labels)});
+  const bool own_loss = task.has_loss();
+  for (std::int64_t i = 0; i < count; ++i) {
+    plugin::Example e = task.example(split, i);
+    training::Example& example = examples.emplace_back(std::move(e.token_ids), std::move(e.labels));
+    if (own_loss || example.token_ids.size() <= static_cast<std::size_t>(block_size)) continue;
+    const std::size_t whole = example.token_ids.size();
+    const bool counted = training::counted_labels(example) > 0;
+    example.token_ids.resize(static_cast<std::size_t>(block_size));
+    example.labels.resize(static_cast<std::size_t>(block_size));
+    if (counted && training::counted_labels(example) == 0) {
+      fail(ErrorCode::kInvalidArgument, task.label(), ": example ", i, " has ", whole,
+           " tokens, and all that is to be learned from it lies behind training.block_size = ", block_size,
+           "; set block_size to the longest example, or have the task leave long examples out");
     }
-    return examples;
   }
+  return examples;
+}
+
+std::vector<training::Example> examples_of(plugin::Task& task, palimpsest_split split, const model::Model& model,
+                                           const config::TrainingSection& t, std::uint64_t seed) {
+  if (task.batching() == PALIMPSEST_BATCHING_PAD) return padded_examples(task, split, t.block_size);
+  if (task.has_loss()) {
+    fail(ErrorCode::kInvalidArgument, task.label(),
+         ": it has a loss of its own and gives batching PACK; expected PAD, since packed blocks have no examples");
+  }
+  std::vector<training::Example> examples;
+  const std::int64_t count = task.count(split);
   std::vector<std::vector<std::int64_t>> documents;
   for (std::int64_t i = 0; i < count; ++i) documents.push_back(task.example(split, i).token_ids);
   data::PackOptions pack{
@@ -72,7 +93,8 @@ std::vector<training::Example> examples_of(plugin::Task& task, palimpsest_split 
   return examples;
 }
 
-std::vector<training::Decision> decisions_of(Workshop& workshop, const State& state) {
+std::vector<training::Decision> decisions_of(Workshop& workshop, const State& state,
+                                             const training::TuningOptions& tuning) {
   const auto policy = workshop.make<plugin::FreezePolicy>("freeze_policy", workshop.experiment().freeze_policy);
   std::vector<training::Decision> decisions;
   for (const auto& made : policy->decide(model_of(state, workshop.model(), workshop.cell().seed))) {
@@ -80,6 +102,14 @@ std::vector<training::Decision> decisions_of(Workshop& workshop, const State& st
     for (const auto& p : made.projections) {
       decision.projections.push_back(
           {p.side == PALIMPSEST_SIDE_OUT ? training::Side::kOut : training::Side::kIn, p.basis});
+    }
+  }
+  if (tuning.method != training::TuningMethod::kFull) {
+    try {
+      training::adapted(state.current, decisions, tuning);
+    } catch (const Error& error) {
+      rethrow_with_context(error, cat("freeze_policy.id = \"", workshop.experiment().freeze_policy.id,
+                                      "\" with tuning.method = \"", training::name_of(tuning.method), "\""));
     }
   }
   return decisions;
@@ -100,7 +130,9 @@ void record_dose(const training::TrainingResult& result, const std::string& edit
       {text_column("edit", "id of the fact whose isolated edit the model has"),
        integer_column("ordinal", "1", "place of the stage in the cell's list"),
        integer_column("step", "optimiser step", "from 1"), number_column("learning_rate", "1", "of this step"),
-       number_column("loss", "nat/token", "mean training loss of the step's labels, before its update"),
+       number_column("loss", "nat/token",
+                     "mean training loss of the step's labels, before its update; of a task "
+                     "with a loss of its own, of the step's examples, in nat"),
        number_column("gradient_norm", "1", "of all gradients as one vector, before clipping"),
        integer_column("tokens", "token", "trained on so far, this step included")});
   for (const auto& s : result.steps)
@@ -110,7 +142,9 @@ void record_dose(const training::TrainingResult& result, const std::string& edit
                                    {text_column("edit", "id of the fact whose isolated edit the model has"),
                                     integer_column("ordinal", "1", "place of the stage in the cell's list"),
                                     integer_column("step", "optimiser step", "0 is before the first"),
-                                    number_column("validation_loss", "nat/token", "mean loss on the held-out sample")});
+                                    number_column("validation_loss", "nat/token",
+                                                  "mean loss on the held-out sample; nat per example of a task with a "
+                                                  "loss of its own")});
   for (const auto& e : result.evaluations) evaluations.append_row({edit, ordinal, e.step, e.validation_loss});
 
   auto& change = record.table(
@@ -118,7 +152,8 @@ void record_dose(const training::TrainingResult& result, const std::string& edit
       {text_column("edit", "id of the fact whose isolated edit the model has"),
        integer_column("ordinal", "1", "place of the stage in the cell's list"),
        integer_column("layer", "1", "-1: embedding, final norm and head"),
-       number_column("relative_change", "1", "|W - W_entering| / |W_entering| over the layer's parameters")});
+       number_column("relative_change", "1",
+                     "|W - W_entering| / |W_entering| over the layer's parameters, those of adapters merged")});
   for (const auto& layer : result.dose.layers) change.append_row({edit, ordinal, layer.layer, layer.relative});
 
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -127,11 +162,12 @@ void record_dose(const training::TrainingResult& result, const std::string& edit
       {text_column("edit", "id of the fact whose isolated edit the model has"),
        integer_column("ordinal", "1", "place of the stage in the cell's list"),
        integer_column("steps", "optimiser step", "done"), integer_column("tokens", "token", "trained on"),
+       integer_column("trained", "1", "numbers that the optimiser changes: weights, or those of adapters"),
        number_column("epochs", "1", "passes over the training rows"),
        number_column("validation_loss_before", "nat/token", "on the held-out sample, before the first step"),
        number_column("validation_loss_after", "nat/token", "on the held-out sample, after the last step"),
        text_column("stop_reason", "why fine-tuning ended")});
-  dose.append_row({edit, ordinal, result.dose.steps, result.dose.tokens, result.dose.epochs,
+  dose.append_row({edit, ordinal, result.dose.steps, result.dose.tokens, result.dose.trained, result.dose.epochs,
                    result.dose.validation_before.value_or(kNone), result.dose.validation_after.value_or(kNone),
                    training::name_of(result.stop)});
 }
@@ -142,10 +178,13 @@ void measure(Workshop& workshop, const State& state, const plugin::MeasuringPoin
              const std::vector<const palimpsest_fact*>& facts, StageRecord& record) {
   palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
   const c10::NoGradGuard no_grad;
+  plugin::MeasuringPoint counted = point;
+  counted.tokens_trained = state.tokens_trained;
+  counted.edit_tokens = state.edit_tokens;
   for (const auto& choice : workshop.experiment().metrics) {
     const auto metric = workshop.make<plugin::Metric>("metric", choice);
     if ((metric->when() & mask_of(point.stage)) == 0) continue;
-    record.add_rows("/metrics/" + choice.id, edit, point, metric->columns(), metric->measure(model, point, facts),
+    record.add_rows("/metrics/" + choice.id, edit, point, metric->columns(), metric->measure(model, counted, facts),
                     facts);
   }
 }
@@ -153,7 +192,7 @@ void measure(Workshop& workshop, const State& state, const plugin::MeasuringPoin
 void finetune(Workshop& workshop, State& state, const ChainPlace& place, const std::string& edit, StageRecord& record) {
   const config::Experiment& e = workshop.experiment();
   const auto ordinal = static_cast<std::int64_t>(place.stages);
-  const Cast cast(workshop.facts(), workshop.roles());
+  const Cast cast(workshop.facts(), workshop.roles(), e.edit);
   const auto facts = cast.view(place.fact);
 
   const auto task = workshop.make<plugin::Task>("task", e.task);
@@ -164,23 +203,38 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
       examples_of(*task, PALIMPSEST_VALIDATION, workshop.model(), e.training, workshop.cell().seed)};
 
   const bool measured_before = place.stages == 1 || e.experiment.stages[place.stages - 2] != "finetune";
-  const training::TrainingOptions options = options_of(e.training, measured_before);
+  const training::TrainingOptions options = options_of(e, measured_before);
+  if (task->has_loss()) {
+    // In the arithmetic of training: what enters and what is trained are then compared alike.
+    const training::ArithmeticScope arithmetic(options.precision, options.matmul);
+    task->prepare_loss(entering);
+    data.loss = [&task, model = entering](const model::Parameters& weights, const model::Overrides& adapters,
+                                          bool validation, std::span<const std::int64_t> rows) mutable {
+      model.current = weights;
+      model.adapters = adapters;
+      return task->loss(model, validation ? PALIMPSEST_VALIDATION : PALIMPSEST_TRAIN, rows);
+    };
+  }
   const training::TrainingPlan planned = training::plan(options, static_cast<std::int64_t>(data.train.size()));
   Progress progress("fine-tuning", planned.steps, "steps");
+  std::int64_t tokens = 0;
   training::Callbacks callbacks;
+  callbacks.stepped = [&](const training::StepRecord& step) { tokens = step.tokens; };
   callbacks.measure = [&](std::int64_t step, const model::Parameters& current) {
     if (step == planned.steps) return;  // measured below, as the stage's end
     State now = state;
     now.current = current;
+    now.tokens_trained += tokens;
     measure(workshop, now, {ordinal, "step", step}, edit, facts, record);
   };
   callbacks.progress = [&](std::int64_t step, std::int64_t) { progress.set(step); };
   training::TrainingResult result =
-      training::train(workshop.model().config, state.current, data, decisions_of(workshop, state), options,
-                      workshop.cell().seed, callbacks);
+      training::train(workshop.model().config, state.current, data, decisions_of(workshop, state, options.tuning),
+                      options, workshop.cell().seed, callbacks);
   progress.finish();
   state.current = result.parameters;
   state.finetuned = true;
+  state.tokens_trained += result.dose.tokens;
   const plugin::MeasuringPoint end{ordinal, "finetuned", result.dose.steps};
   measure(workshop, state, end, edit, facts, record);
   record_score(workshop, *task, state, edit, end, record);

@@ -165,6 +165,7 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
   if (place.stages == 0) return start("base", e).build();
   const std::string& kind = e.experiment.stages.at(place.stages - 1);
   KeyBuilder key = start("stage", e);
+  key.add("format", "2");  // of what a stage stores: 2 has the counts of tokens
   key.add("stage", kind).add("below", stage(cell, {place.stages - 1, place.fact}, moments, roles));
   if (kind == "edit") {
     key.add("fact", place.fact.value_or(-1)).add("seed", std::to_string(cell.seed));
@@ -172,7 +173,8 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
     key.add("edit.scope", e.edit.scope)
         .add("edit.augment_as", e.edit.augment_as)
         .add("edit.batch_size", e.edit.batch_size)
-        .add("edit.measure_every", e.edit.measure_every);
+        .add("edit.measure_every", e.edit.measure_every)
+        .add("edit.target", e.edit.target);
     add_plugin(key, "editor", e.editor);
     add_plugin(key, "augmenter", e.augmenter);
     for (const std::int64_t layer : moments) key.add(cat("second moment of layer ", layer), second_moment(e, layer));
@@ -187,6 +189,7 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
 Key KeyMaker::measure(const config::Cell& cell, const Key& stage, const Key& roles) {
   KeyBuilder key = start("measure", cell.experiment);
   key.add("stage", stage).add("roles", roles).add("seed", std::to_string(cell.seed));
+  key.add("edit.target", cell.experiment.edit.target);  // what the edited facts are judged by
   for (std::size_t i = 0; i < cell.experiment.metrics.size(); ++i) {
     add_plugin(key, "metric", cell.experiment.metrics[i], cat("metric ", i));
   }

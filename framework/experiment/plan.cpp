@@ -152,8 +152,10 @@ struct Plan::Builder {
       below.push_back(roles(cell));
       below.insert(below.end(), plan.roles_.begin(), plan.roles_.end());
     }
-    const Key key =
-        keys.stage(c, place, needs[cell].second_moments, kind == kFinetune ? roles_keys : std::vector<Key>());
+    // A fine-tuning anywhere below makes the stage depend on every fact of the experiment.
+    const auto end = c.experiment.experiment.stages.begin() + static_cast<std::ptrdiff_t>(place.stages);
+    const bool fine_tuned = std::find(c.experiment.experiment.stages.begin(), end, kFinetune) != end;
+    const Key key = keys.stage(c, place, needs[cell].second_moments, fine_tuned ? roles_keys : std::vector<Key>());
     return add(NodeKind::kStage, key, cell, label(cell, place, kind), std::move(below), place);
   }
 

@@ -256,6 +256,17 @@ std::string conclusions(const Table& contrasts) {
   return out;
 }
 
+// Whether edited models were fine-tuned, and no unedited one was beside them.
+bool lacks_control(const Table& cells) {
+  const auto& unedited = cells.values<Bool>("unedited");
+  const auto& tuned = cells.values<Bool>("tuned");
+  bool edited = false, control = false;
+  for (std::size_t row = 0; row < cells.rows(); ++row) {
+    if (tuned[row]) (unedited[row] ? control : edited) = true;
+  }
+  return edited && !control;
+}
+
 std::string gate_words(const Table& gate) {
   std::string out;
   const auto& cells = gate.values<std::string>("cell");
@@ -307,6 +318,14 @@ std::string report(const Measurements& measurements, const Table& summary, const
   }
   if (const std::string failures = gate_words(gate); !failures.empty()) {
     out += "Kept out of the conclusions by the quality gate:\n" + failures + "\n";
+  }
+  if (lacks_control(measurements.cells)) {
+    out +=
+        wrapped(
+            "No cell is the unedited, fine-tuned control: what fine-tuning makes the model forget cannot be told from "
+            "what the edit damaged.",
+            0, 0) +
+        "\n";
   }
   if (measured && (fewest_facts < kFewFacts || fewest_replicates < kFewReplicates)) {
     out += wrapped(cat(fewest_facts, fewest_facts == 1 ? " fact and " : " facts and ", fewest_replicates,

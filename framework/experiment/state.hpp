@@ -19,13 +19,17 @@ struct State {
   model::Parameters current;
   std::vector<model::Update> updates;             // of all edits, in order
   std::vector<plugin::NamedTensor> editor_state;  // of an editor that keeps one
-  bool finetuned = false;                         // weights changed beyond the updates
+  bool finetuned = false;                         // `current` is not the base model and the updates alone
+  bool edited_beyond = false;                     // `edited` is not: an edit after fine-tuning, or a reapply
+  std::int64_t tokens_trained = 0;                // of all fine-tuning so far
+  std::int64_t edit_tokens = 0;                   // of all edit requests so far: prompt and target
 };
 
 State base_state(const model::Model& model);
 
-// Writes updates.safetensors, and weights.safetensors with every weight that differs from the base model's if the state
-// is finetuned, into `folder`.
+// Writes into `folder`: updates.safetensors with where each update comes from; weights.safetensors with every current
+// weight that differs from the base model's, if the state is finetuned; edited.safetensors with every weight of
+// `edited` that differs from the current one, if that is more than base and updates.
 void save_state(const State& state, const model::Model& model, const std::filesystem::path& folder);
 State load_state(const std::filesystem::path& folder, const model::Model& model);
 

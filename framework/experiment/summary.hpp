@@ -23,6 +23,11 @@ struct SummaryOptions {
 // docs/results-format.md defines the columns. Throws Error(kInvalidArgument) for rows that contradict /cells.
 results::Table summarise(const Measurements& measurements, const SummaryOptions& options = {});
 
+// /retention_by_margin: one row per configuration, role and range of the margin at the reference (the first stage
+// `edited`, else the unedited model), over the facts that succeed there: what is left of them at the last measuring
+// point.
+results::Table retention_by_margin(const Measurements& measurements, const SummaryOptions& options = {});
+
 // /quality_gate: one row per cell (SCIENCE section 2). Efficacy below 0.9, a loss of more than 0.15 in the
 // neighbourhood score, or a perplexity up by more than 5 % fail; what was not measured fails nothing and is said.
 results::Table quality_gate(const Measurements& measurements);

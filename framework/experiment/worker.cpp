@@ -56,18 +56,25 @@ void second_moments(Workshop& workshop) {
 
 void roles(Workshop& workshop, const std::filesystem::path& folder) {
   std::vector<State> edits;
+  std::string target = "new";
   for (const auto& id : workshop.node().below) {
     const PlanNode& node = workshop.plan().find(id);
-    if (node.kind == NodeKind::kStage) edits.push_back(load_state(workshop.stored(node), workshop.model()));
+    if (node.kind != NodeKind::kStage) continue;
+    edits.push_back(load_state(workshop.stored(node), workshop.model()));
+    target = workshop.plan().cells()[node.cell].experiment.edit.target;
   }
-  save_roles(assign_roles(workshop.cell(), workshop.facts(), workshop.knowledge(), workshop.model(), edits), folder);
+  save_roles(assign_roles(workshop.cell(), workshop.facts(), workshop.knowledge(), workshop.model(), edits, target),
+             folder);
 }
 
-// Adds the recorded updates once more.
+// Adds the recorded updates of the last edit once more. An unedited model has none, and stays as it is.
 void reapply(State& state) {
-  for (const auto& update : state.updates) state.current = model::apply(state.current, update);
+  for (const auto& update : state.updates) {
+    if (update.ordinal == state.updates.back().ordinal) state.current = model::apply(state.current, update);
+  }
   state.edited = state.current;
-  state.finetuned = true;  // the weights are no longer base and updates alone
+  // The weights are no longer base and updates alone.
+  state.finetuned = state.edited_beyond = true;
 }
 
 void stage(Workshop& workshop, const std::filesystem::path& folder) {
@@ -92,7 +99,7 @@ plugin::MeasuringPoint point_of(const ChainPlace& place) {
 
 void measure_stage(Workshop& workshop, const std::filesystem::path& folder) {
   const ChainPlace& place = workshop.node().place;
-  const Cast cast(workshop.facts(), workshop.roles());
+  const Cast cast(workshop.facts(), workshop.roles(), workshop.experiment().edit);
   StageRecord record;
   measure(workshop, workshop.entering(), point_of(place), edit_id(workshop, place), cast.view(place.fact), record);
   record.save(folder);

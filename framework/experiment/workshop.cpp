@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/error.hpp"
@@ -98,9 +99,16 @@ std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::
   options.validation_share = request.validation_share;
   // One held-out sample for all cells: what is compared is compared on the same text.
   options.seed = static_cast<std::uint64_t>(experiment().experiment.seed);
-  const auto dataset = data::Dataset::open(request.path, options, all_facts());
-  opened_->push_back({std::filesystem::path(request.path).filename().string(), dataset.file_sha256(), dataset.digest(),
-                      dataset.counts()});
+  // Unfiltered data needs no facts, and may be wanted before the roles are drawn.
+  const auto dataset =
+      data::Dataset::open(request.path, options, request.filter ? all_facts() : std::vector<data::FilterFact>());
+  OpenedData opened{std::filesystem::path(request.path).filename().string(), dataset.file_sha256(), dataset.digest(),
+                    dataset.counts()};
+  // A metric opens its file at every measuring point.
+  const bool known = std::any_of(opened_->begin(), opened_->end(), [&](const OpenedData& other) {
+    return other.path == opened.path && other.digest == opened.digest;
+  });
+  if (!known) opened_->push_back(std::move(opened));
   auto texts = std::make_shared<plugin::TextDataset>();
   texts->train = rows_of(dataset, data::Split::kTrain, request.columns);
   texts->validation = rows_of(dataset, data::Split::kValidation, request.columns);

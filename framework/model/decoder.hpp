@@ -52,6 +52,11 @@ struct Replacement {
 struct Override {
   at::Tensor dense;
   at::Tensor u, v;
+  // Of a layer's matrix with U and V only, for adapters: every row of W + U V^T times its entry of `row_scale` [out],
+  // and what the change of W reads in place of the layer's input x, for dropout. With both, W x + (s - 1) W d + s U V^T
+  // d, d = input(x).
+  at::Tensor row_scale = {};
+  std::function<at::Tensor(const at::Tensor&)> input = {};
 };
 // By canonical parameter name. An override of embed.weight also holds for a tied head.
 using Overrides = std::map<std::string, Override, std::less<>>;

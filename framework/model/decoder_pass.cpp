@@ -36,6 +36,11 @@ Weights::Weights(const Parameters& parameters, const Overrides& overrides)
            ", r], found ", change.u.defined() ? cat(change.u.sizes()) : "no U", " and ",
            change.v.defined() ? cat(change.v.sizes()) : "no V");
     }
+    if (!change.row_scale.defined() && !change.input) continue;
+    if (info.layer < 0 || (change.row_scale.defined() && change.row_scale.sizes() != at::IntArrayRef{shape[0]})) {
+      fail(ErrorCode::kInvalidArgument, "override of ", name,
+           ": a row_scale or an input is for a layer's matrix, and a ", "row_scale has shape [", shape[0], "]");
+    }
   }
 }
 
@@ -58,11 +63,22 @@ const at::Tensor& Weights::dense(const std::string& name) const {
 at::Tensor Weights::linear(const std::string& stem, const at::Tensor& x) const {
   const std::string name = stem + ".weight";
   const at::Tensor* bias = find_dense(stem + ".bias");
-  at::Tensor y = at::linear(x, dense(name), bias == nullptr ? std::nullopt : std::make_optional(*bias));
-  if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
-    y = y + at::linear(at::linear(x, change->v.t()), change->u);
+  const Override* change = override_of(name);
+  const bool low_rank = change != nullptr && change->u.defined();
+  const bool scaled = low_rank && change->row_scale.defined();
+  const bool bias_last = scaled && bias != nullptr;  // the bias is not scaled
+  at::Tensor y = at::linear(x, dense(name), bias == nullptr || bias_last ? std::nullopt : std::make_optional(*bias));
+  if (!low_rank) return y;
+  const at::Tensor read = change->input ? change->input(x) : x;
+  at::Tensor changed = at::linear(at::linear(read, change->v.t()), change->u);
+  if (!scaled) {
+    y = y + changed;
+  } else if (!change->input) {
+    y = (y + changed) * change->row_scale;
+  } else {
+    y = y + (change->row_scale - 1) * at::linear(read, dense(name)) + change->row_scale * changed;
   }
-  return y;
+  return bias_last ? y + *bias : y;
 }
 
 at::Tensor Weights::rows(const std::string& name, const at::Tensor& ids, bool sparse) const {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/parameters.hpp"
 
@@ -20,6 +21,10 @@ struct Update {
   std::string parameter;
   at::Tensor u, v;
   at::Tensor dense;
+  // Where it comes from: ids of the facts of the editor's call, one a request in their order, and the ordinal of the
+  // stage that edited. Which column belongs to whom: services/update_origin.h.
+  std::vector<std::string> facts = {};
+  std::int64_t ordinal = -1;
 
   std::int64_t rank() const;  // 0 for a dense update
   // Frobenius norm of the change, in float64.

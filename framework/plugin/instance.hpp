@@ -123,6 +123,8 @@ struct MeasuringPoint {
   std::int64_t ordinal = 0;
   std::string stage;
   std::int64_t step = 0;
+  std::int64_t tokens_trained = 0;  // of all fine-tuning before the point
+  std::int64_t edit_tokens = 0;     // of all edit requests before it
 };
 
 class Metric : public Instance {
@@ -148,13 +150,32 @@ class Task : public Instance {
   Example example(palimpsest_split split, std::int64_t index) const;
   std::vector<Column> score_columns() const;
   std::vector<Row> score(palimpsest_model& model);
+  // Whether the task brings a loss of its own (finetune-task.loss/1).
+  bool has_loss() const;
+  // Once before step 0, with the model that enters; without gradients.
+  void prepare_loss(palimpsest_model& model);
+  // The mean loss of these examples, a scalar; with grad mode on it has a graph down to those weights of model.current
+  // that require grad. Throws kInvalidArgument when it is no scalar, or has no graph with grad mode on.
+  at::Tensor loss(palimpsest_model& model, palimpsest_split split, std::span<const std::int64_t> examples);
+};
+
+struct AugmentRecord {
+  std::string name;
+  double value = 0;
+};
+
+// What an augmenter gave for one fact.
+struct Augmentation {
+  std::vector<std::string> prompts;  // templates with one {}, none of which tests the fact
+  std::vector<AugmentRecord> records;
 };
 
 class Augmenter : public Instance {
  public:
   using Instance::Instance;
-  // Templates with one {}; a test prompt of the fact, or one that is not a template, is an Error.
-  std::vector<std::string> augment(palimpsest_model& model, const palimpsest_fact& fact);
+  // Throws what the augmenter fails with; a prompt that is not a template, or tests the fact, is refused where it is
+  // given.
+  Augmentation augment(palimpsest_model& model, const palimpsest_fact& fact);
 };
 
 struct Projection {

@@ -1,11 +1,14 @@
 // The function tables of the five kinds behind the classes of instance.hpp.
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <set>
 
 #include "base/error.hpp"
+#include "data/text.hpp"
 #include "plugin/call.hpp"
 #include "plugin/instance.hpp"
 
@@ -216,6 +219,9 @@ EditResult Editor::apply(palimpsest_model& model, std::span<const EditRequest> r
     model.current = before;
     throw;
   }
+  for (auto& update : transaction.result.updates) {
+    for (const auto& r : requests) update.facts.push_back(r.fact == nullptr ? "" : r.fact->fact->id);
+  }
   model.updates.insert(model.updates.end(), transaction.result.updates.begin(), transaction.result.updates.end());
   return std::move(transaction.result);
 }
@@ -283,8 +289,8 @@ std::vector<Row> Metric::measure(palimpsest_model& model, const MeasuringPoint& 
   const std::vector<Column> declared = columns();
   RowCollector collector{&declared, static_cast<std::int64_t>(facts.size()), {}};
   const palimpsest_row_sink sink{&collector, collect_row};
-  const palimpsest_measure_request request{&model,     point.ordinal, text_of(point.stage),
-                                           point.step, facts.data(),  facts.size()};
+  const palimpsest_measure_request request{&model,       point.ordinal, text_of(point.stage), point.step,
+                                           facts.data(), facts.size(),  point.tokens_trained, point.edit_tokens};
   const model::Parameters before = model.current;
   call_plugin(label(), "measure", [&] {
     return table<palimpsest_metric_v1>(interface(PALIMPSEST_METRIC_1, true)).measure(instance_, &request, &sink);
@@ -369,37 +375,86 @@ std::vector<Row> Task::score(palimpsest_model& model) {
   return std::move(collector.rows);
 }
 
+bool Task::has_loss() const { return interface(PALIMPSEST_FINETUNE_TASK_LOSS_1, /*required=*/false) != nullptr; }
+
+void Task::prepare_loss(palimpsest_model& model) {
+  const auto& loss =
+      table<palimpsest_finetune_task_loss_v1>(interface(PALIMPSEST_FINETUNE_TASK_LOSS_1, /*required=*/true));
+  const c10::NoGradGuard no_grad;
+  call_plugin(label(), "prepare of its loss", [&] { return loss.prepare(instance_, &model); });
+}
+
+at::Tensor Task::loss(palimpsest_model& model, palimpsest_split split, std::span<const std::int64_t> examples) {
+  const auto& own =
+      table<palimpsest_finetune_task_loss_v1>(interface(PALIMPSEST_FINETUNE_TASK_LOSS_1, /*required=*/true));
+  palimpsest_tensor handle = nullptr;
+  call_plugin(label(), "loss",
+              [&] { return own.loss(instance_, &model, split, examples.data(), examples.size(), &handle); });
+  const std::unique_ptr<at::Tensor> owned(reinterpret_cast<at::Tensor*>(handle));
+  if (owned == nullptr) fail(ErrorCode::kInvalidArgument, label(), ": loss succeeded without giving a tensor");
+  const at::Tensor& made = *owned;
+  if (made.dim() != 0 || !made.is_floating_point()) {
+    fail(ErrorCode::kInvalidArgument, label(), ": loss gave a tensor ", made.sizes(), " of ",
+         at::toString(made.scalar_type()), "; expected a scalar of a floating-point type");
+  }
+  if (c10::GradMode::is_enabled() && !made.requires_grad()) {
+    fail(ErrorCode::kInvalidArgument, label(),
+         ": loss gave a number without a graph, so nothing can be trained by it; compute it from log-probabilities or "
+         "logits of a forward of the current weights, with grad mode on");
+  }
+  return made;
+}
+
 // ------------------------------------------------------------------------------------------------------------
 // Augmenter
 
-std::vector<std::string> Augmenter::augment(palimpsest_model& model, const palimpsest_fact& fact) {
-  std::vector<std::string> prompts;
-  const palimpsest_prompt_sink sink{
-      &prompts, [](void* context, palimpsest_text prompt) {
-        return guarded([&] {
-          const std::string_view text = view(prompt);
-          const std::size_t at = text.find("{}");
-          if (at == std::string_view::npos || text.find("{}", at + 2) != std::string_view::npos) {
-            fail(ErrorCode::kInvalidArgument, "the prompt \"", text,
-                 "\" must have exactly one {} where the subject stands");
-          }
-          static_cast<std::vector<std::string>*>(context)->emplace_back(text);
-        });
-      }};
+namespace {
+
+struct PromptCollector {
+  const palimpsest_fact* fact;
+  Augmentation made;
+};
+
+bool tests(const palimpsest_fact& fact, std::string_view prompt) {
+  const std::string folded = data::fold_text(data::expand(prompt, fact.fact->subject));
+  return std::any_of(fact.fact->probes.begin(), fact.fact->probes.end(), [&](const data::Probe& probe) {
+    return probe.split == "test" && data::fold_text(probe.prompt) == folded;
+  });
+}
+
+palimpsest_status collect_prompt(void* context, palimpsest_text prompt) {
+  return guarded([&] {
+    auto& collector = *static_cast<PromptCollector*>(context);
+    const std::string_view text = view(prompt);
+    const std::size_t at = text.find("{}");
+    if (at == std::string_view::npos || text.find("{}", at + 2) != std::string_view::npos) {
+      fail(ErrorCode::kInvalidArgument, "the prompt \"", text, "\" must have exactly one {} where the subject stands");
+    }
+    if (tests(*collector.fact, text)) {
+      fail(ErrorCode::kUnsupported, "the prompt \"", data::expand(text, collector.fact->fact->subject),
+           "\" tests the fact ", collector.fact->fact->id, "; a test prompt must not teach");
+    }
+    collector.made.prompts.emplace_back(text);
+  });
+}
+
+palimpsest_status collect_augment_record(void* context, palimpsest_text name, double value) {
+  return guarded([&] {
+    if (!std::isfinite(value)) fail(ErrorCode::kNumeric, "the record \"", view(name), "\" is ", value);
+    static_cast<PromptCollector*>(context)->made.records.push_back({std::string(view(name)), value});
+  });
+}
+
+}  // namespace
+
+Augmentation Augmenter::augment(palimpsest_model& model, const palimpsest_fact& fact) {
+  PromptCollector collector{&fact, {}};
+  const palimpsest_prompt_sink sink{&collector, collect_prompt, collect_augment_record};
   call_plugin(label(), "augment", [&] {
     return table<palimpsest_augmenter_v1>(interface(PALIMPSEST_AUGMENTER_1, true))
         .augment(instance_, &model, &fact, &sink);
   });
-  for (const auto& prompt : prompts) {
-    const std::string filled = data::expand(prompt, fact.fact->subject);
-    for (const auto& probe : fact.fact->probes) {
-      if (probe.split == "test" && probe.prompt == filled) {
-        fail(ErrorCode::kInvalidArgument, label(), ": the prompt \"", filled, "\" tests the fact ", fact.fact->id,
-             "; a test prompt must not teach");
-      }
-    }
-  }
-  return prompts;
+  return std::move(collector.made);
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -408,11 +463,7 @@ std::vector<std::string> Augmenter::augment(palimpsest_model& model, const palim
 std::vector<FreezeDecision> FreezePolicy::decide(const palimpsest_model& model) const {
   const auto& infos = model.current.infos();
   std::vector<palimpsest_parameter_info> parameters;
-  for (const auto& info : infos) {
-    const bool tied = info.role == model::ParameterRole::kEmbedding && model.opened->config.tied_head;
-    parameters.push_back({text_of(info.name), text_of(model::name_of(info.role)), info.layer, info.shape.at(0),
-                          info.shape.size() > 1 ? info.shape[1] : 1, tied ? 1 : 0, 0});
-  }
+  for (const auto& info : infos) parameters.push_back(parameter_info_of(info, model.opened->config));
   std::vector<model::Update> kept = model.updates;
   const auto handle = [](at::Tensor& tensor) {
     return tensor.defined() ? reinterpret_cast<palimpsest_tensor>(&tensor) : nullptr;

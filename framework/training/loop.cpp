@@ -15,8 +15,38 @@
 namespace palimpsest::training {
 namespace {
 
+// A pass of a step or of a validation: its rows and what weighs them.
+struct Chunk {
+  std::vector<std::int64_t> rows;
+  Batch batch;               // of the causal loss
+  std::int64_t counted = 0;  // labels that count; rows where the task has a loss of its own
+  std::int64_t tokens = 0;
+};
+
+Chunk make_chunk(std::span<const Example> examples, std::span<const std::int64_t> rows, bool own_loss) {
+  Chunk chunk{{rows.begin(), rows.end()}, {}, 0, 0};
+  if (own_loss) {
+    chunk.counted = static_cast<std::int64_t>(rows.size());
+    for (const std::int64_t row : rows) {
+      chunk.tokens += static_cast<std::int64_t>(examples[static_cast<std::size_t>(row)].token_ids.size());
+    }
+    return chunk;
+  }
+  chunk.batch = make_batch(examples, rows);
+  chunk.counted = chunk.batch.counted;
+  chunk.tokens = chunk.batch.tokens;
+  return chunk;
+}
+
+// The mean loss of the chunk, a scalar.
+at::Tensor chunk_loss(const model::Config& config, const model::Parameters& weights, const model::Overrides& overrides,
+                      const Chunk& chunk, bool validation, const RowLoss& own) {
+  if (own) return own(weights, overrides, validation, chunk.rows);
+  return model::causal_loss(config, weights, chunk.batch.token_ids, chunk.batch.lengths, chunk.batch.labels, overrides);
+}
+
 struct LossSum {
-  double loss = 0;  // over all labels
+  double loss = 0;  // over all that count
   std::int64_t counted = 0;
   std::int64_t tokens = 0;
 };
@@ -32,6 +62,7 @@ class Run {
         options_(options),
         callbacks_(callbacks),
         plan_(plan(options, static_cast<std::int64_t>(data.train.size()))),
+        seed_(seed),
         order_(static_cast<std::int64_t>(data.train.size()), options.batch_size * options.accumulation, seed),
         stopping_(options.stopping) {
     check(decisions);
@@ -50,6 +81,7 @@ class Run {
       const bool last = step == plan_.steps;
       std::optional<StopReason> stop;
       if (last || (options_.evaluate_every > 0 && step % options_.evaluate_every == 0)) stop = evaluate(step);
+      if (callbacks_.stepped) callbacks_.stepped(result_.steps.back());
       if (callbacks_.progress) callbacks_.progress(step, plan_.steps);
       measure(step, stop.has_value());
       if (stop && !last) {
@@ -79,8 +111,10 @@ class Run {
     if (options_.stopping.any() && options_.evaluate_every == 0) {
       fail(ErrorCode::kInvalidArgument, "training: a stopping rule is on and evaluate_every is 0; expected above 0");
     }
-    check_examples(data_.train, "training data", config_.vocabulary, config_.max_positions);
-    check_examples(data_.validation, "validation data", config_.vocabulary, config_.max_positions);
+    if (!data_.loss) {
+      check_examples(data_.train, "training data", config_.vocabulary, config_.max_positions);
+      check_examples(data_.validation, "validation data", config_.vocabulary, config_.max_positions);
+    }
     check_matmul(options_.matmul);
   }
 
@@ -93,10 +127,10 @@ class Run {
         fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is stored as ", at::toString(weight.scalar_type()),
              "; open the model in float32");
       }
-      if (decisions[i].frozen) {
-        if (!decisions[i].projections.empty()) {
-          fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is frozen and projected; expected one of both");
-        }
+      if (decisions[i].frozen && !decisions[i].projections.empty()) {
+        fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is frozen and projected; expected one of both");
+      }
+      if (decisions[i].frozen || options_.tuning.method != TuningMethod::kFull) {
         tensors.push_back(weight);
         views.push_back(weight);
         continue;
@@ -112,6 +146,11 @@ class Run {
         guards_.emplace_back(trained_.size() - 1, DisplacementGuard(info.name, weight, decisions[i].projections));
       }
     }
+    if (options_.tuning.method != TuningMethod::kFull) {
+      adapters_.emplace(entering_, decisions, options_.tuning, seed_);
+      trained_ = adapters_->trained();
+      trained_names_ = adapters_->names();
+    }
     if (trained_.empty()) {
       fail(ErrorCode::kInvalidArgument, "training: all ", entering_.size(),
            " parameters are frozen, so there is nothing to train");
@@ -124,30 +163,31 @@ class Run {
     if (callbacks_.cancelled && callbacks_.cancelled()) fail(ErrorCode::kCancelled, "training was stopped on request");
   }
 
-  // Forward and backward of all passes of a step; gradients are those of the mean over all its labels.
+  // Forward and backward of all passes of a step; gradients are those of the mean over all that counts in it.
   LossSum accumulate(std::int64_t step, const std::vector<std::int64_t>& rows) {
     const auto batch_size = static_cast<std::size_t>(options_.batch_size);
-    std::vector<Batch> batches;
+    std::vector<Chunk> chunks;
     LossSum sum;
     for (std::size_t begin = 0; begin < rows.size(); begin += batch_size) {
       const std::size_t count = std::min(batch_size, rows.size() - begin);
-      batches.push_back(make_batch(data_.train, std::span(rows).subspan(begin, count)));
-      sum.counted += batches.back().counted;
-      sum.tokens += batches.back().tokens;
+      chunks.push_back(make_chunk(data_.train, std::span(rows).subspan(begin, count), bool(data_.loss)));
+      sum.counted += chunks.back().counted;
+      sum.tokens += chunks.back().tokens;
     }
     const c10::AutoGradMode grad_mode(true);
     const ArithmeticScope arithmetic(options_.precision, options_.matmul);
-    for (const Batch& batch : batches) {
+    for (const Chunk& chunk : chunks) {
       check_cancelled();
-      const at::Tensor loss = model::causal_loss(config_, graph_, batch.token_ids, batch.lengths, batch.labels);
+      const model::Overrides overrides = adapters_ ? adapters_->overrides() : model::Overrides{};
+      const at::Tensor loss = chunk_loss(config_, graph_, overrides, chunk, false, data_.loss);
       const auto value = loss.item<double>();
       if (!std::isfinite(value)) {
         fail(ErrorCode::kNumeric, "training: the loss of step ", step, " is ", value,
              "; lower the learning rate, or look at the weights that enter fine-tuning");
       }
-      const double share = static_cast<double>(batch.counted) / static_cast<double>(sum.counted);
+      const double share = static_cast<double>(chunk.counted) / static_cast<double>(sum.counted);
       loss.backward(at::full({}, share, loss.options().requires_grad(false)));
-      sum.loss += value * static_cast<double>(batch.counted);
+      sum.loss += value * static_cast<double>(chunk.counted);
     }
     return sum;
   }
@@ -170,6 +210,8 @@ class Run {
     optimizer.step(rate, clip_divisor(norm, options_.clip_norm));
     optimizer.clear_gradients();
     for (const auto& [place, guard] : guards_) guard.apply(trained_[place]);
+    if (adapters_) adapters_->stepped();
+    merged_ = false;
     rows_ += static_cast<std::int64_t>(rows.size());
     tokens_ += sum.tokens;
     result_.steps.push_back({.step = step,
@@ -186,8 +228,8 @@ class Run {
     if (options_.validation_blocks > 0) {
       examples = examples.first(std::min(examples.size(), static_cast<std::size_t>(options_.validation_blocks)));
     }
-    const double loss =
-        validation_loss(config_, current_, examples, options_.batch_size, options_.precision, options_.matmul);
+    const double loss = validation_loss(config_, current(), examples, options_.batch_size, options_.precision,
+                                        options_.matmul, data_.loss);
     if (!std::isfinite(loss)) {
       fail(ErrorCode::kNumeric, "training: the validation loss after step ", step, " is ", loss,
            step == 0 ? "; look at the weights that enter fine-tuning" : "; lower the learning rate");
@@ -200,11 +242,20 @@ class Run {
     if (!always && !std::binary_search(plan_.measured.begin(), plan_.measured.end(), step)) return;
     check_cancelled();
     result_.measured.push_back(step);
-    if (callbacks_.measure) callbacks_.measure(step, current_);
+    if (callbacks_.measure) callbacks_.measure(step, current());
+  }
+
+  // The weights as they are now. Those of adapters are merged into copies once a step that anybody looks at.
+  const model::Parameters& current() {
+    if (adapters_ && !merged_) current_ = adapters_->merged();
+    merged_ = true;
+    return current_;
   }
 
   void finish(std::int64_t steps) {
     Dose& dose = result_.dose;
+    current();
+    for (const at::Tensor& weight : trained_) dose.trained += weight.numel();
     dose.steps = steps;
     dose.tokens = tokens_;
     dose.epochs = static_cast<double>(rows_) / static_cast<double>(data_.train.size());
@@ -237,13 +288,16 @@ class Run {
   const TrainingOptions& options_;
   const Callbacks& callbacks_;
   TrainingPlan plan_;
+  std::uint64_t seed_;
   BatchOrder order_;
   StoppingRule stopping_;
   std::vector<at::Tensor> trained_;
   std::vector<std::string> trained_names_;
   std::vector<std::pair<std::size_t, DisplacementGuard>> guards_;  // by place in trained_
-  model::Parameters graph_;                                        // trained ones require grad
-  model::Parameters current_;                                      // the same weights, without graph
+  std::optional<Adapters> adapters_;
+  model::Parameters graph_;    // trained ones require grad; with adapters none
+  model::Parameters current_;  // the same weights without graph, or the merged ones: through current()
+  bool merged_ = false;        // current_ is of this step
   std::int64_t rows_ = 0, tokens_ = 0;
   TrainingResult result_;
 };
@@ -257,7 +311,8 @@ TrainingResult train(const model::Config& config, const model::Parameters& enter
 }
 
 double validation_loss(const model::Config& config, const model::Parameters& parameters,
-                       std::span<const Example> examples, std::int64_t batch_size, Precision precision, Matmul matmul) {
+                       std::span<const Example> examples, std::int64_t batch_size, Precision precision, Matmul matmul,
+                       const RowLoss& loss) {
   if (examples.empty() || batch_size < 1) {
     fail(ErrorCode::kInvalidArgument, "validation loss: found ", examples.size(), " rows in batches of ", batch_size,
          "; expected 1 or more of each");
@@ -270,10 +325,9 @@ double validation_loss(const model::Config& config, const model::Parameters& par
     const std::size_t count = std::min(static_cast<std::size_t>(batch_size), examples.size() - begin);
     std::vector<std::int64_t> rows(count);
     std::iota(rows.begin(), rows.end(), static_cast<std::int64_t>(begin));
-    const Batch batch = make_batch(examples, rows);
-    const at::Tensor loss = model::causal_loss(config, parameters, batch.token_ids, batch.lengths, batch.labels);
-    sum += loss.item<double>() * static_cast<double>(batch.counted);
-    counted += batch.counted;
+    const Chunk chunk = make_chunk(examples, rows, bool(loss));
+    sum += chunk_loss(config, parameters, {}, chunk, true, loss).item<double>() * static_cast<double>(chunk.counted);
+    counted += chunk.counted;
   }
   return sum / static_cast<double>(counted);
 }

@@ -40,15 +40,17 @@ TEST(EveryService, IsAskedFunctionByFunctionByAPluginInC) {
   for (const auto& row : metric.measure(world.model(), {1, "edited", 0}, world.facts())) {
     functions[row.values.at(0).text] = row.values.at(1).integer;
   }
-  EXPECT_THAT(functions,
-              UnorderedElementsAre(
-                  SERVICE("tensor/1", palimpsest_tensor_v1), SERVICE("model/1", palimpsest_model_v1),
-                  SERVICE("autograd/1", palimpsest_autograd_v1), SERVICE("generation/1", palimpsest_generation_v1),
-                  SERVICE("tokenizer/1", palimpsest_tokenizer_v1), SERVICE("fact/1", palimpsest_fact_v1),
-                  SERVICE("dataset/1", palimpsest_dataset_v1), SERVICE("second-moment/1", palimpsest_second_moment_v1),
-                  SERVICE("store/1", palimpsest_store_v1), SERVICE("log/1", palimpsest_log_v1),
-                  SERVICE("progress/1", palimpsest_progress_v1), SERVICE("cancel/1", palimpsest_cancel_v1),
-                  SERVICE("random/1", palimpsest_random_v1), SERVICE("error/1", palimpsest_error_v1)));
+  EXPECT_THAT(
+      functions,
+      UnorderedElementsAre(
+          SERVICE("tensor/1", palimpsest_tensor_v1), SERVICE("model/1", palimpsest_model_v1),
+          SERVICE("autograd/1", palimpsest_autograd_v1), SERVICE("generation/1", palimpsest_generation_v1),
+          SERVICE("tokenizer/1", palimpsest_tokenizer_v1), SERVICE("fact/1", palimpsest_fact_v1),
+          SERVICE("parameters/1", palimpsest_parameters_v1), SERVICE("update-origin/1", palimpsest_update_origin_v1),
+          SERVICE("dataset/1", palimpsest_dataset_v1), SERVICE("second-moment/1", palimpsest_second_moment_v1),
+          SERVICE("store/1", palimpsest_store_v1), SERVICE("log/1", palimpsest_log_v1),
+          SERVICE("progress/1", palimpsest_progress_v1), SERVICE("cancel/1", palimpsest_cancel_v1),
+          SERVICE("random/1", palimpsest_random_v1), SERVICE("error/1", palimpsest_error_v1)));
 }
 
 plugin::EditRequest request_of(const World& world) {

@@ -11,12 +11,24 @@ using ::testing::StartsWith;
 using Validate = ProgramTest;
 
 TEST_F(Validate, AGoodFileIsInOrder) {
-  write_experiment("[sweep]\n\"training.learning_rate\" = [1e-4, 1e-5]\n");
+  write_experiment("[sweep]\n\"editor\" = [{ id = \"rome\", layer = 1 }, { id = \"none\" }]\n");
   const Outcome outcome = run({"validate", "tiny.toml"});
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(outcome.out, "tiny.toml is in order: 2 cells\n");
   EXPECT_EQ(outcome.status, 0);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "results"));
+}
+
+// Edited, fine-tuned cells without an unedited one beside them are in order, and said to lack it.
+TEST_F(Validate, MissesTheUneditedControl) {
+  write_experiment();
+  for (const char* command : {"validate", "plan"}) {
+    const Outcome outcome = run({command, "tiny.toml"});
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_THAT(outcome.err,
+                StartsWith("warning: tiny.toml: no cell with the task language_modeling is the unedited control"));
+  }
+  EXPECT_EQ(run({"validate", "tiny.toml", "--set", "experiment.stages=[\"edit\"]"}).err, "");
 }
 
 TEST_F(Validate, FindsAllProblemsAtOnce) {

@@ -110,6 +110,7 @@ TEST(BrokenPlugin, IsFoundOut) {
       {"freeze-policy", "silently_nothing", check_output, "silently gets nothing frozen"},
       {"finetune-task", "ids_outside", check_output, "has an id outside the vocabulary"},
       {"finetune-task", "ids_outside", check_output, "behind the last one is no error"},
+      {"finetune-task", "loss_without_graph", check_output, "without a graph, so nothing can be trained by it"},
       {"editor", "undeclared_layer", check_output, "layer that needs did not name"},
       {"metric", "counts_calls", check_repeatable, "gives something else"},
       {"metric", "counts_instances", check_isolated, "after another one ran"},

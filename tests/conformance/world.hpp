@@ -3,18 +3,21 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "plugin/conformance/world.hpp"
 
 namespace palimpsest::conformance {
 
-inline std::filesystem::path data_folder() {
-  return std::filesystem::path(PALIMPSEST_BINARY_DIR) / "tests" / "conformance" / "world";
+inline std::filesystem::path data_folder(const std::string& checkpoint = "llama_tied") {
+  return std::filesystem::path(PALIMPSEST_BINARY_DIR) / "tests" / "conformance" / checkpoint;
 }
 
 class World : public TinyWorld {
  public:
-  explicit World(bool edited = true) : TinyWorld(data_folder(), edited) {}
+  // `checkpoint`: a folder of tests/golden/models with three layers; "llama_rope3" is one whose head is not tied.
+  explicit World(bool edited = true, const std::string& checkpoint = "llama_tied")
+      : TinyWorld(data_folder(checkpoint), edited) {}
 };
 
 }  // namespace palimpsest::conformance

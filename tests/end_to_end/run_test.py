@@ -13,7 +13,8 @@ import xarray
 from world import SMALL, SOURCE, World, sha256
 
 TABLES = ("cells", "facts", "metrics/retention", "metrics/edit_success", "metrics/first_token", "summary", "contrasts",
-          "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score/language_modeling", "updates/index", "timing",
+          "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score/language_modeling", "updates/index",
+          "updates/requests", "timing",
           "plugin_files",
           "data", "edit_records")
 NAMES = {f"{variant},r{r}.h5" for variant in ("plain", "frozen", "unedited") for r in range(2)}

@@ -1,9 +1,12 @@
 """Edit scopes and orders of stages: isolated, sequential, batch; edit, finetune, reapply."""
 
+import json
 import unittest
 
 import h5py
+import numpy as np
 import xarray
+from safetensors.numpy import load_file
 
 from world import World
 
@@ -56,6 +59,8 @@ class Scopes(unittest.TestCase):
 
 MEMIT = ('editor={ id = "memit", layers = [0, 1], v_num_grad_steps = 3, context_template_length_params = [3, 2] }',
          'experiment.stages=["edit"]', 'edit.scope="batch"')
+ALPHAEDIT = ('editor={ id = "alphaedit", layers = [0, 1], v_num_grad_steps = 3, nullspace_threshold = 0.0, '
+             'nullspace_energy = 0.2, context_template_length_params = [3, 2] }', 'edit.scope="batch"')
 
 
 class Batches(unittest.TestCase):
@@ -72,6 +77,33 @@ class Batches(unittest.TestCase):
             made = self.index(world)
             self.assertEqual(list(made["rank"]), [2, 2, 1, 1])
             self.assertEqual(list(made.parameter), ["layers.0.mlp.down.weight", "layers.1.mlp.down.weight"] * 2)
+
+    def test_state_is_kept_between_batches_and_stages(self):
+        # The second stage edits the same facts again: with the keys of the first in the editor's cache.
+        two = (*ONE, *ALPHAEDIT, "edit.batch_size=2", 'experiment.stages=["edit", "edit"]')
+        with World() as through, World() as resumed:
+            through.run(sets=two)
+            resumed.run(sets=(*ONE, *ALPHAEDIT, "edit.batch_size=2", 'experiment.stages=["edit"]'))
+            before = len(list((resumed.home / "store" / "stage").iterdir()))
+            resumed.run(sets=two)
+            self.assertEqual(len(list((resumed.home / "store" / "stage").iterdir())), before + 1)
+            self.assertEqual(through.cells(), resumed.cells())
+
+    def test_isolated_edits_start_without_state(self):
+        # Whichever other facts there are: the first fact's isolated edit is the batch of that fact alone.
+        isolated = (*ONE, *ALPHAEDIT, 'experiment.stages=["edit"]', 'edit.scope="isolated"')
+        with World() as world, World() as alone:
+            world.run(sets=isolated)
+            alone.run(sets=(*isolated, 'edit.scope="batch"', "edit.batch_size=1"))
+            with h5py.File(world.output / "cells" / "plain,r0.h5") as a, \
+                    h5py.File(alone.output / "cells" / "plain,r0.h5") as b:
+                edits, names = list(a["updates/index/edit"].asstr()), list(a["updates/index/data"].asstr())
+                batches = list(b["updates/index/data"].asstr())
+                self.assertEqual(len(set(edits)), 3)
+                for part in ("u", "v"):
+                    self.assertTrue((a[names[0]][part][...] == b[batches[0]][part][...]).all())
+                    # The next one is edited in another model, and without the first one's keys.
+                    self.assertFalse((a[names[2]][part][...] == b[batches[2]][part][...]).all())
 
     def test_the_lifelong_curve(self):
         with World() as world:
@@ -102,6 +134,23 @@ def arrays(file):
     found = {}
     file["updates/data"].visititems(lambda n, o: found.update({n: o[...]}) if isinstance(o, h5py.Dataset) and
                                     o.ndim == 2 else None)
+    return found
+
+
+def chain(world, names):
+    """What the stages of a cell left in the store, in their order: {"updates": {name: array}, "weights": ..., "edited": ...}."""
+    entries = {}
+    for manifest in (world.home / "store" / "stage").rglob("manifest.json"):
+        entry = json.loads(manifest.read_text(encoding="utf-8"))
+        entries[entry["key"]] = (dict(entry["ingredients"]), manifest.parent)
+    keys = {ingredients["below"] for ingredients, _ in entries.values()}
+    (key,) = (key for key in entries if key not in keys)
+    found = []
+    for name in reversed(names):
+        ingredients, folder = entries[key]
+        assert ingredients["stage"] == name
+        found.insert(0, {path.stem: load_file(path) for path in folder.glob("*.safetensors")})
+        key = ingredients["below"]
     return found
 
 
@@ -146,6 +195,41 @@ class Stages(unittest.TestCase):
                           (4, "finetuned")})
         self.assertEqual(self.updates, 6)
 
+    def test_edit_reapply_finetune(self):
+        self.assertEqual(self.stages("edit", "reapply", "finetune"),
+                         {(0, "base"), (1, "edited"), (2, "edited"), (3, "step"), (3, "finetuned")})
+
+    def test_reapply_adds_the_last_edits_update_once_more(self):
+        names = ["edit", "finetune", "edit", "finetune", "reapply"]
+        with World() as world:
+            world.run(sets=(*ONE, "experiment.stages=" + json.dumps(names)))
+            with h5py.File(world.output / "cells" / "plain,r0.h5") as file:
+                ordinals = list(file["updates/index/ordinal"][...])
+                facts = [f.decode() for f in file["updates/requests/fact"][...]]
+            first, tuned, second, last, again = chain(world, names)
+        self.assertEqual(ordinals, [1, 1, 1, 3, 3, 3])
+        self.assertEqual(facts[:3], facts[3:])
+        self.assertEqual(len(set(facts)), 3)
+
+        # Every fine-tuning here is followed by another stage, so each stage is in the store with its weights.
+        self.assertEqual(set(first), {"updates"})
+        weight = "layers.1.mlp.down.weight"
+        change = sum(second["updates"][f"00000{i}.u.{weight}"].astype("f8") @
+                     second["updates"][f"00000{i}.v.{weight}"].T.astype("f8") for i in (3, 4, 5))
+        self.assertGreater(np.abs(change).max(), 1e-3)
+        for before, after in ((tuned, second), (last, again)):
+            added = after["weights"][weight].astype("f8") - before["weights"][weight]
+            np.testing.assert_allclose(added, change, atol=1e-6)
+            self.assertEqual(set(after["weights"]), set(before["weights"]))
+            for name in after["weights"]:
+                if name != weight:
+                    np.testing.assert_array_equal(after["weights"][name], before["weights"][name], name)
+            # What the edit, or reapply, left is from then on the `edited` that things are measured against.
+            self.assertEqual(after["edited"], {})
+        self.assertNotIn("edited", tuned)
+        for name in last["weights"]:
+            np.testing.assert_array_equal(last["edited"].get(name, last["weights"][name]), second["weights"][name], name)
+
     def test_matched_controls(self):
         with World(self.shared) as world:
             world.run(sets=(*ONE, 'facts.selection="matched"', "facts.caliper=0", "facts.intrinsic=3"))
@@ -162,6 +246,50 @@ class Stages(unittest.TestCase):
                     records[way] = len(file["updates/index/parameter"])
         # A request of its own is an update of its own; a context belongs to the fact's one update.
         self.assertEqual(records, {"requests": 6, "contexts": 3})
+
+
+class Requests(unittest.TestCase):
+    def test_what_was_taught_is_recorded(self):
+        with World() as world:
+            world.run(sets=(*ONE, 'experiment.stages=["edit"]', 'augmenter={ id = "paraphrase", count = 1 }'))
+            with xarray.open_dataset(world.output / "cells" / "plain,r0.h5", group="edit_requests",
+                                     engine="h5netcdf") as table:
+                taught = table.to_dataframe()
+        self.assertEqual(list(taught.origin), ["own", "augmented"] * 3)
+        self.assertEqual(taught.fact.nunique(), 3)
+        self.assertTrue((taught.tokens > 2).all())
+        self.assertTrue(taught.prompt.str.contains("{}", regex=False).all())
+
+    def test_edited_true_writes_and_judges_the_true_answer(self):
+        variants = 'sweep.variants=[{ name = "new" }, { name = "true", edit = { target = "true" } }]'
+        with World() as world:
+            world.run(sets=("experiment.replicates=1", variants))
+            tables = {}
+            for name in ("new", "true"):
+                file = world.output / "cells" / f"{name},r0.h5"
+                tables[name] = [xarray.load_dataset(file, group=group, engine="h5netcdf").to_dataframe()
+                                for group in ("facts", "edit_requests", "metrics/retention")]
+            new_facts, new_requests, new_rows = tables["new"]
+            true_facts, true_requests, true_rows = tables["true"]
+        # The same facts in the same roles; what is written into the edited ones is their own answer.
+        self.assertEqual(list(new_facts.fact), list(true_facts.fact))
+        self.assertEqual(list(new_facts.role), list(true_facts.role))
+        answers = dict(zip(new_facts.fact, new_facts.target_true))
+        for fact, target in zip(true_requests.fact, true_requests.target):
+            self.assertEqual(target, answers[fact])
+        self.assertNotEqual(list(new_requests.target), list(true_requests.target))
+        edited = true_facts[true_facts.role == "edited"]
+        self.assertEqual(list(edited.target_new), [answers[f] for f in edited.fact])
+        self.assertTrue((edited.target_true == "").all())
+        # The edited facts are judged by their true answer, in the same columns.
+        base = true_rows[(true_rows.stage == "base") & (true_rows.role == "edited")]
+        other = new_rows[(new_rows.stage == "base") & (new_rows.role == "edited")]
+        self.assertEqual(list(base.logp), list(other.logp_true))
+        # Intrinsic facts of the base model are the same in both cells.
+        for column in ("logp", "margin"):
+            a = new_rows[(new_rows.stage == "base") & (new_rows.role == "intrinsic")][column]
+            b = true_rows[(true_rows.stage == "base") & (true_rows.role == "intrinsic")][column]
+            np.testing.assert_array_equal(a, b)  # NaN is NaN
 
 
 if __name__ == "__main__":

@@ -164,15 +164,28 @@ void add_tables_of_the_engine(SampleFile& file) {
         {"cell", "replicate", "edit", "ordinal", "step", "learning_rate", "loss", "gradient_norm", "tokens"});
   table("/evaluations", {"cell", "replicate", "edit", "ordinal", "step", "validation_loss"});
   table("/weight_change", {"cell", "replicate", "edit", "ordinal", "layer", "relative_change"});
-  table("/dose", {"cell", "replicate", "edit", "ordinal", "steps", "tokens", "epochs", "validation_loss_before",
-                  "validation_loss_after", "stop_reason"});
-  table("/edit_records", {"cell", "replicate", "edit", "fact", "request", "name", "step", "value"});
-  table("/updates/index", {"cell", "replicate", "edit", "order", "parameter", "rank", "norm", "data"});
+  table("/dose", {"cell", "replicate", "edit", "ordinal", "steps", "tokens", "trained", "epochs",
+                  "validation_loss_before", "validation_loss_after", "stop_reason"});
+  table("/edit_records", {"cell", "replicate", "edit", "ordinal", "call", "fact", "request", "name", "step", "value"});
+  table("/lifelong", {"cell", "replicate", "ordinal", "edits", "group", "facts", "efficacy", "all_top1", "margin"});
+  table("/edit_requests",
+        {"cell", "replicate", "edit", "ordinal", "call", "fact", "request", "origin", "prompt", "target", "tokens"});
+  table("/augmentation", {"cell", "replicate", "edit", "ordinal", "fact", "name", "value"});
+  table("/updates/index", {"cell", "replicate", "edit", "ordinal", "order", "parameter", "rank", "norm", "data"});
+  table("/updates/requests", {"cell", "replicate", "edit", "order", "request", "fact"});
   table("/data", {"cell", "replicate", "file", "sha256", "digest", "read", "dropped", "train", "validation",
                   "hits_subject", "hits_alias", "hits_edited_target", "hits_intrinsic_target", "hits_prompt_phrase"});
   table("/timing", {"cell", "node", "label", "seconds", "peak_memory", "host"});
   table("/task_score/language_modeling",
         {"cell", "replicate", "edit", "ordinal", "stage", "step", "fact", "role", "loss", "perplexity"});
+}
+
+// The unedited control is missed where it is missing, and only there.
+TEST_F(Report, MissesTheUneditedControl) {
+  auto file = two_variants();
+  EXPECT_THAT(of(file), HasSubstr("No cell is the unedited, fine-tuned control"));
+  add(file, {"unedited,r0", 0, "unedited", "none", 3.25, 3.0}, {0, 0, 0, 0}, {1, 1, 1, 1});
+  EXPECT_THAT(of(file), Not(HasSubstr("fine-tuned control")));
 }
 
 TEST_F(Report, TheFormatsDocumentDescribesEveryTableAndColumn) {
@@ -186,6 +199,7 @@ TEST_F(Report, TheFormatsDocumentDescribesEveryTableAndColumn) {
   results::Writer writer;
   file.fill(writer);
   writer.table(summarise(measurements, {1, 20, 20, 20}));
+  writer.table(retention_by_margin(measurements, {1, 20, 20, 20}));
   writer.table(gate);
   writer.table(contrasts(measurements, gate, {1, 20, 20, 20}));
   writer.commit(folder_ / "experiment.h5");

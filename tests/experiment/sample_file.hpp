@@ -66,6 +66,7 @@ class SampleFile {
     text("augmenter", "none");
     text("task", tuned ? "language_modeling" : "");
     text("freeze_policy", "none");
+    text("tuning", "full");
     text("scope", "batch");
     text("model", "models/tiny");
     text("facts", "facts/world.jsonl");

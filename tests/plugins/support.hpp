@@ -26,6 +26,12 @@ inline plugin::ParameterValue integer(const char* name, std::int64_t value) {
   made.integer = value;
   return made;
 }
+inline plugin::ParameterValue number(const char* name, double value) {
+  plugin::ParameterValue made;
+  made.name = name;
+  made.number = value;
+  return made;
+}
 inline plugin::ParameterValue text(const char* name, const std::string& value) {
   plugin::ParameterValue made;
   made.name = name;

@@ -35,7 +35,7 @@ class New(unittest.TestCase):
         self.assertRegex(checked, r"\d+ checks, 0 failed\.\n$")
         self.at.do("palimpsest", "run", "experiment.toml", where=project, timeout=600)
         with h5py.File(project / "results" / name / f"{name}.h5") as file:
-            used = [id.decode() for id in file["provenance/plugins/id"][...]]
+            used = [id.decode() for id in file["plugin_files/id"][...]]
             self.assertIn(name, used)
             self.assertGreater(len(file["cells/cell"]), 0)
 

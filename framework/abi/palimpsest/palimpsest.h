@@ -15,11 +15,13 @@
 #include "palimpsest/services/fact.h"
 #include "palimpsest/services/generation.h"
 #include "palimpsest/services/model.h"
+#include "palimpsest/services/parameters.h"
 #include "palimpsest/services/runtime.h"
 #include "palimpsest/services/second_moment.h"
 #include "palimpsest/services/store.h"
 #include "palimpsest/services/tensor.h"
 #include "palimpsest/services/tokenizer.h"
+#include "palimpsest/services/update_origin.h"
 #include "palimpsest/types.h"
 #include "palimpsest/version.h"
 

@@ -42,8 +42,10 @@ int prepare_command(const Arguments&) {
   run_script("prepare_text.py", self.data());
   // Within the texts' folder, so after it.
   run_script("prepare_tasks.py", self.data() / "tasks");
+  run_script("prepare_evaluation.py", self.evaluation());
   std::cout << "model: " << self.model().string() << "\ntexts: " << self.data().string()
-            << "\ntasks: " << (self.data() / "tasks").string() << '\n';
+            << "\ntasks: " << (self.data() / "tasks").string() << "\nevaluation: " << self.evaluation().string()
+            << '\n';
   return 0;
 }
 

@@ -1,8 +1,10 @@
 #include "plugin/conformance/exercise.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ios>
 #include <sstream>
 #include <string_view>
@@ -205,8 +207,8 @@ class MetricExercise : public Of<plugin::Metric> {
                                      return count_call(bare_of(context));
                                    }};
     const auto& facts = world_.facts();
-    const palimpsest_measure_request request{&world_.model(), 1,           plugin::text_of("edited"), 0,
-                                             facts.data(),    facts.size()};
+    const palimpsest_measure_request request{
+        &world_.model(), 1, plugin::text_of("edited"), 0, facts.data(), facts.size(), 0, 0};
     const palimpsest_status status =
         instance_.table<palimpsest_metric_v1>(PALIMPSEST_METRIC_1).measure(instance_.raw(), &request, &sink);
     bare.status = status;
@@ -233,11 +235,14 @@ class TaskExercise : public Of<plugin::Task> {
         out << "\n";
       }
     }
+    out << std::hexfloat;
+    if (instance_.has_loss()) out << own_loss(world_.model(), true).item<double>() << "\n";
     return out.str() + text_of_rows(columns(), instance_.score(world_.model()));
   }
 
   std::vector<std::string> violations() override {
     std::vector<std::string> found;
+    if (instance_.has_loss()) check_loss(found);
     const std::int64_t vocabulary = world_.info().vocabulary;
     for (const palimpsest_split split : {PALIMPSEST_TRAIN, PALIMPSEST_VALIDATION}) {
       if (instance_.count(split) < 1) found.push_back(cat("split ", split, " is empty"));
@@ -271,6 +276,45 @@ class TaskExercise : public Of<plugin::Task> {
     bare.status = status;
     return bare;
   }
+
+ private:
+  // The loss of the first training examples, the reference having been the model itself.
+  at::Tensor own_loss(palimpsest_model& model, bool with_graph) {
+    instance_.prepare_loss(world_.model());
+    const std::vector<std::int64_t> examples = {0, 1};
+    const c10::AutoGradMode grad_mode(with_graph);
+    palimpsest_model tuned = model;
+    if (with_graph) tuned.current = requiring_grad(model.current);
+    return instance_.loss(tuned, PALIMPSEST_TRAIN, examples);
+  }
+
+  static model::Parameters requiring_grad(const model::Parameters& weights) {
+    std::vector<at::Tensor> tensors;
+    for (std::size_t i = 0; i < weights.size(); ++i) tensors.push_back(weights[i].clone().requires_grad_(true));
+    return model::Parameters(weights.infos(), std::move(tensors));
+  }
+
+  // Without grad mode the same number, and no graph; a mean over examples; an example that is none is an error.
+  void check_loss(std::vector<std::string>& found) {
+    const at::Tensor loss = own_loss(world_.model(), true), plain = own_loss(world_.model(), false);
+    if (!at::isfinite(loss).item<bool>()) found.emplace_back("the loss is not finite");
+    if (plain.requires_grad()) found.emplace_back("the loss has a graph where grad mode is off");
+    if (plain.item<double>() != loss.item<double>()) found.emplace_back("the loss is another one without grad mode");
+    const c10::NoGradGuard no_grad;
+    const auto of = [&](const std::vector<std::int64_t>& examples) {
+      return instance_.loss(world_.model(), PALIMPSEST_TRAIN, examples).item<double>();
+    };
+    const double mean = (of({0}) + of({1})) / 2;
+    if (std::abs(of({0, 1}) - mean) > 1e-4 * std::abs(mean)) {
+      found.emplace_back("the loss of two examples is not the mean of theirs");
+    }
+    try {
+      of({instance_.count(PALIMPSEST_TRAIN)});
+      found.emplace_back("the loss of an example behind the last one is no error");
+    } catch (const Error&) {
+      return;
+    }
+  }
 };
 
 class AugmenterExercise : public Of<plugin::Augmenter> {
@@ -278,14 +322,14 @@ class AugmenterExercise : public Of<plugin::Augmenter> {
   using Of::Of;
   std::string run() override {
     std::string all;
-    for (const auto* fact : world_.facts()) {
-      for (const auto& prompt : instance_.augment(world_.model(), *fact)) all += prompt + "\n";
-    }
+    for (std::size_t i = 0; i < world_.facts().size(); ++i) all += run_fact(i);
     return all;
   }
   std::string run_fact(std::size_t index) override {
+    const plugin::Augmentation made = instance_.augment(world_.model(), *world_.facts().at(index));
     std::string all;
-    for (const auto& prompt : instance_.augment(world_.model(), *world_.facts().at(index))) all += prompt + "\n";
+    for (const auto& prompt : made.prompts) all += prompt + "\n";
+    for (const auto& record : made.records) all += cat(record.name, " ", record.value, "\n");
     return all;
   }
   // The host's class has refused what is no template and what tests.
@@ -295,8 +339,9 @@ class AugmenterExercise : public Of<plugin::Augmenter> {
   }
   Bare run_bare(palimpsest_status sink_status) override {
     Bare bare{sink_status};
-    const palimpsest_prompt_sink sink{&bare,
-                                      [](void* context, palimpsest_text) { return count_call(bare_of(context)); }};
+    const palimpsest_prompt_sink sink{
+        &bare, [](void* context, palimpsest_text) { return count_call(bare_of(context)); },
+        [](void* context, palimpsest_text, double) { return count_call(bare_of(context)); }};
     const palimpsest_status status = instance_.table<palimpsest_augmenter_v1>(PALIMPSEST_AUGMENTER_1)
                                          .augment(instance_.raw(), &world_.model(), world_.facts().front(), &sink);
     bare.status = status;

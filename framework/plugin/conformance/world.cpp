@@ -2,11 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <fstream>
+#include <sstream>
 #include <string_view>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "data/text_source.hpp"
 #include "model/tokenizer.hpp"
 
 namespace palimpsest::conformance {
@@ -14,16 +17,68 @@ namespace {
 
 constexpr std::int64_t kEditedLayer = 1;
 
-// Documents between empty lines; every fourth is for validation.
+// Column `column` of `columns` of a row of the text: the line itself where it is the only one; else a few words of it,
+// from another place for each column, and one of two labels for a column of that name.
+std::string cell_of(const std::string& line, std::size_t row, const std::vector<std::string>& columns,
+                    std::size_t column) {
+  if (columns.size() == 1) return line;
+  if (columns[column] == "label") return row % 2 == 0 ? "good" : "bad";
+  std::istringstream words(line);
+  std::string text;
+  std::size_t number = 0;
+  for (std::string word; words >> word; ++number) {
+    if (number >= 2 * column && number < 2 * column + 4) text += (text.empty() ? "" : " ") + word;
+  }
+  return text;
+}
+
+// Every fourth row is for validation, unless none is to be held out.
+void add_row(std::size_t number, const plugin::DatasetRequest& request, std::vector<std::string> row,
+             plugin::TextDataset& to) {
+  const bool held_out = number % 4 == 3 && request.validation_share > 0;
+  (held_out ? to.validation : to.train).push_back(std::move(row));
+}
+
+// A row of a file of questions, two choices each, the first one correct; the line is the choice.
+std::vector<std::string> choice_row(const std::string& line, std::size_t number,
+                                    const std::vector<std::string>& columns) {
+  std::vector<std::string> row;
+  for (const auto& column : columns) {
+    row.push_back(column == "set"        ? "text"
+                  : column == "question" ? std::to_string(number / 2)
+                  : column == "context"  ? "The river was"
+                  : column == "correct"  ? (number % 2 == 0 ? "true" : "false")
+                                         : line.substr(0, 40));
+  }
+  return row;
+}
+
+// JSON Lines with the columns asked for; of a text file, documents between empty lines, which stand for every column.
 std::shared_ptr<const plugin::TextDataset> open_text(const plugin::DatasetRequest& request) {
+  if (request.path.ends_with(".jsonl")) {
+    auto dataset = std::make_shared<plugin::TextDataset>();
+    data::TextSourceOptions options;
+    options.columns = request.columns;
+    const data::TextSource source = data::read_text_source(request.path, options);
+    for (std::size_t row = 0; row < source.lines.size(); ++row) {
+      std::vector<std::string> texts;
+      for (const auto& column : source.values) texts.push_back(column[row]);
+      add_row(row, request, std::move(texts), *dataset);
+    }
+    return dataset;
+  }
   std::ifstream file(request.path);
   if (!file) fail(ErrorCode::kNotFound, request.path, " cannot be opened");
   auto dataset = std::make_shared<plugin::TextDataset>();
   std::string line;
   for (std::size_t i = 0; std::getline(file, line);) {
     if (line.empty()) continue;
-    (i++ % 4 == 3 ? dataset->validation : dataset->train)
-        .push_back(std::vector<std::string>(request.columns.size(), line));
+    const bool choices = std::find(request.columns.begin(), request.columns.end(), "correct") != request.columns.end();
+    std::vector<std::string> row;
+    if (choices) row = choice_row(line, i, request.columns);
+    for (std::size_t c = row.size(); c < request.columns.size(); ++c)
+      row.push_back(cell_of(line, i, request.columns, c));
+    add_row(i++, request, std::move(row), *dataset);
   }
   return dataset;
 }
@@ -90,6 +145,8 @@ TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
     const at::Tensor u = 0.1 * at::linspace(-1, 1, opened_.config.hidden).unsqueeze(1);
     const at::Tensor v = 0.1 * at::linspace(1, 2, opened_.config.mlp_width).unsqueeze(1);
     model_.updates = {model::make_low_rank(model_.base, cat("layers.", kEditedLayer, ".mlp.down.weight"), u, v)};
+    model_.updates.front().facts = {"city/alma"};
+    model_.updates.front().ordinal = 1;
     model_.edited = model::apply(model_.base, model_.updates.front());
   }
   model_.current = model_.edited;
@@ -114,6 +171,21 @@ std::string TinyWorld::weights() const {
   return hash.hex();
 }
 
+namespace {
+
+// The places of a template alone, "{prompt}\n{answer}:": what is written around them does not fit 128 positions of a
+// tokenizer of letters.
+std::string places_of(std::string_view text) {
+  std::string places;
+  for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
+    const std::size_t end = std::min(text.find('}', at), text.size() - 1);
+    places += cat(places.empty() ? "" : "\n", text.substr(at, end + 1 - at));
+  }
+  return places + ":";
+}
+
+}  // namespace
+
 std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor,
                                                      const std::filesystem::path& folder) {
   std::vector<plugin::ParameterValue> values;
@@ -124,6 +196,9 @@ std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor
     value.name = name;
     if (name == "layer" && p.type == PALIMPSEST_PARAMETER_INTEGER) {
       value.integer = kEditedLayer;
+    } else if (p.type == PALIMPSEST_PARAMETER_STRING &&
+               plugin::view(p.default_value.text).find('{') != std::string_view::npos) {
+      value.text = places_of(plugin::view(p.default_value.text));
     } else if (name == "layers" && p.type == PALIMPSEST_PARAMETER_INTEGER_LIST &&
                std::string_view(descriptor.kind) == PALIMPSEST_KIND_EDITOR) {
       value.integers = {kEditedLayer};

@@ -44,8 +44,9 @@ class TinyWorld {
   std::vector<const palimpsest_fact*> pointers_;
 };
 
-// Values for a plugin's required parameters, and for those whose default does not fit a model of three layers: paths
-// get the world's text file, layers become layer 1, the rest its least value or first choice.
+// Values for a plugin's required parameters, and for those whose default does not fit a model of three layers and 128
+// positions: paths get the world's text file, layers become layer 1, templates are left their places, the rest its
+// least value or first choice.
 std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor,
                                                      const std::filesystem::path& folder);
 

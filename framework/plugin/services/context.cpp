@@ -53,12 +53,14 @@ const at::Tensor& tensor_of(palimpsest_tensor handle) {
 }
 
 const void* find_service(std::string_view id) {
-  static const std::array<std::pair<std::string_view, const void*>, 14> kServices = {{
+  static const std::array<std::pair<std::string_view, const void*>, 16> kServices = {{
       {PALIMPSEST_TENSOR_1, &tensor_service()},
       {PALIMPSEST_MODEL_1, &model_service()},
+      {PALIMPSEST_PARAMETERS_1, &parameters_service()},
       {PALIMPSEST_AUTOGRAD_1, &autograd_service()},
       {PALIMPSEST_GENERATION_1, &generation_service()},
       {PALIMPSEST_TOKENIZER_1, &tokenizer_service()},
+      {PALIMPSEST_UPDATE_ORIGIN_1, &update_origin_service()},
       {PALIMPSEST_FACT_1, &fact_service()},
       {PALIMPSEST_DATASET_1, &dataset_service()},
       {PALIMPSEST_SECOND_MOMENT_1, &second_moment_service()},

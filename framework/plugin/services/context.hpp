@@ -21,6 +21,7 @@
 #include "data/fact.hpp"
 #include "model/cache.hpp"
 #include "model/checkpoint.hpp"
+#include "model/decoder.hpp"
 #include "model/parameters.hpp"
 #include "model/second_moment.hpp"
 #include "model/update.hpp"
@@ -87,6 +88,8 @@ HostContext& context_of(const palimpsest_host* host);
 const void* find_service(std::string_view id);
 
 palimpsest_model_info model_info_of(const model::Config& config);
+// Its texts are those of `info`.
+palimpsest_parameter_info parameter_info_of(const model::ParameterInfo& info, const model::Config& config);
 
 // Runs a host function's body: what it throws becomes a status, its sentence the thread's last error.
 palimpsest_status guarded(const std::function<void()>& body) noexcept;
@@ -114,6 +117,7 @@ struct palimpsest_model {
   palimpsest::model::Parameters base;
   palimpsest::model::Parameters edited;
   palimpsest::model::Parameters current;
+  palimpsest::model::Overrides adapters;  // of fine-tuning, part of the current weights; a plugin's own overrides win
   std::vector<palimpsest::model::Update> updates;
   std::uint64_t seed = 0;
   std::optional<std::uint32_t> store_scope;  // as in HostContext

@@ -16,9 +16,9 @@ palimpsest_status open(const palimpsest_host* host, const palimpsest_dataset_req
     refuse_in_compute(context.store_scope, 0, "dataset/1");
     if (!context.session || !context.session->open_dataset)
       fail(ErrorCode::kUnsupported, "no experiment runs, so there is no data");
-    if (!(raw->validation_share > 0 && raw->validation_share < 1)) {
+    if (!(raw->validation_share >= 0 && raw->validation_share < 1)) {
       fail(ErrorCode::kOutOfRange, "the validation share is ", raw->validation_share,
-           "; expected a number between 0 and 1");
+           "; expected 0 or more and less than 1");
     }
     DatasetRequest request;
     request.path = view(raw->path);

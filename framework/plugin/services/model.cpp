@@ -103,7 +103,11 @@ palimpsest_status forward(palimpsest_model* model, const palimpsest_forward_requ
   const palimpsest_status status = guarded([&] {
     const model::Config& config = model->opened->config;
     try {
-      model::ForwardResult result = model::forward(config, model->at(raw->stage), request_of(*raw, config));
+      model::ForwardRequest request = request_of(*raw, config);
+      if (raw->stage == PALIMPSEST_STAGE_CURRENT) {
+        request.overrides.insert(model->adapters.begin(), model->adapters.end());
+      }
+      model::ForwardResult result = model::forward(config, model->at(raw->stage), request);
       for (size_t i = 0; i < result.captured.size(); ++i) out->captured[i] = new_handle(result.captured[i]);
       out->logits = result.logits.defined() ? new_handle(result.logits) : nullptr;
       out->logprobs = result.logprobs.defined() ? new_handle(result.logprobs) : nullptr;

@@ -7,9 +7,11 @@ namespace palimpsest::plugin {
 
 const palimpsest_tensor_v1& tensor_service();
 const palimpsest_model_v1& model_service();
+const palimpsest_parameters_v1& parameters_service();
 const palimpsest_autograd_v1& autograd_service();
 const palimpsest_generation_v1& generation_service();
 const palimpsest_tokenizer_v1& tokenizer_service();
+const palimpsest_update_origin_v1& update_origin_service();
 const palimpsest_fact_v1& fact_service();
 const palimpsest_dataset_v1& dataset_service();
 const palimpsest_second_moment_v1& second_moment_service();

@@ -352,7 +352,7 @@ std::vector<Row> Instance::score() {
 std::vector<std::string> Instance::augment(const FactText& fact) {
   return translated([&] {
     const KeptFact kept(fact);
-    return impl_->as<plugin::Augmenter>("augmenter").augment(impl_->world->current, kept.handle);
+    return impl_->as<plugin::Augmenter>("augmenter").augment(impl_->world->current, kept.handle).prompts;
   });
 }
 

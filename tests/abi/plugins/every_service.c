@@ -335,6 +335,33 @@ static palimpsest_status use_fact(every_service* self) {
   return emit(self, PALIMPSEST_FACT_1, 3, (double)probes);
 }
 
+static palimpsest_status use_parameters(every_service* self) {
+  const palimpsest_parameters_v1* parameters = self->host->get_service(self->host, PALIMPSEST_PARAMETERS_1);
+  palimpsest_parameter_info info;
+  int64_t count = 0;
+  EXPECT(parameters != NULL);
+  TRY(parameters->info(self->request->model, -1, &count, NULL));
+  EXPECT(count > 0);
+  TRY(parameters->info(self->request->model, 0, &count, &info));
+  EXPECT(info.name.size > 0 && info.rows > 0);
+  EXPECT(parameters->info(self->request->model, count, &count, &info) == PALIMPSEST_OUT_OF_RANGE);
+  return emit(self, PALIMPSEST_PARAMETERS_1, 1, (double)count);
+}
+
+static palimpsest_status use_update_origin(every_service* self) {
+  const palimpsest_update_origin_v1* origins = self->host->get_service(self->host, PALIMPSEST_UPDATE_ORIGIN_1);
+  palimpsest_update_origin origin;
+  palimpsest_text fact;
+  EXPECT(origins != NULL);
+  TRY(origins->origin(self->request->model, 0, &origin));
+  EXPECT(origin.ordinal == 1 && origin.request_count == 1);
+  TRY(origins->fact(self->request->model, 0, 0, &fact));
+  EXPECT(fact.size > 0);
+  EXPECT(origins->fact(self->request->model, 0, 1, &fact) == PALIMPSEST_OUT_OF_RANGE);
+  EXPECT(origins->origin(self->request->model, 1, &origin) == PALIMPSEST_OUT_OF_RANGE);
+  return emit(self, PALIMPSEST_UPDATE_ORIGIN_1, 2, (double)origin.request_count);
+}
+
 static palimpsest_status use_dataset(every_service* self, palimpsest_text path) {
   const palimpsest_dataset_v1* datasets = self->host->get_service(self->host, PALIMPSEST_DATASET_1);
   const palimpsest_text column = text("text");
@@ -521,6 +548,8 @@ static palimpsest_status measure(void* raw, const palimpsest_measure_request* re
   if (status == PALIMPSEST_OK) status = use_generation(self);
   if (status == PALIMPSEST_OK) status = use_tokenizer(self);
   if (status == PALIMPSEST_OK) status = use_fact(self);
+  if (status == PALIMPSEST_OK) status = use_parameters(self);
+  if (status == PALIMPSEST_OK) status = use_update_origin(self);
   if (status == PALIMPSEST_OK) status = use_dataset(self, text(((instance*)raw)->path));
   if (status == PALIMPSEST_OK) status = use_second_moment(self);
   if (status == PALIMPSEST_OK) status = use_store(self);

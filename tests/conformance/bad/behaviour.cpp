@@ -306,6 +306,20 @@ class ScoresFacts : public IdsOutside {
   }
 };
 
+class LossWithoutGraph : public IdsOutside, public sdk::OwnLoss {
+ public:
+  static constexpr sdk::Info kInfo{"loss_without_graph", "1.0.0", "Computes its loss from numbers of its own."};
+  LossWithoutGraph(sdk::Host host, const Parameters& parameters) : IdsOutside(host, parameters), host_(host) {}
+  sdk::Example example(palimpsest_split, std::int64_t) override { return {{1}, {1}}; }
+  void prepare_loss(sdk::Model) override {}
+  sdk::Tensor loss(sdk::Model, palimpsest_split, std::span<const std::int64_t>) override {
+    return sdk::Tensor::from_numbers(host_.get(), std::vector<double>{0.5}, {});
+  }
+
+ private:
+  sdk::Host host_;
+};
+
 class UndeclaredLayer : public sdk::Editor {
  public:
   using Parameters = sdk::NoParameters;
@@ -428,9 +442,10 @@ PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk:
                    &palimpsest::sdk::kDescriptor<CannotBeMade>, &palimpsest::sdk::kDescriptor<NoTemplate>,
                    &palimpsest::sdk::kDescriptor<Throws>, &kUndescribed, &palimpsest::sdk::kDescriptor<FreezesAll>,
                    &palimpsest::sdk::kDescriptor<SilentlyNothing>, &palimpsest::sdk::kDescriptor<IdsOutside>,
-                   &palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<GateOfNats>,
-                   &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<ScoresFacts>,
-                   &palimpsest::sdk::kDescriptor<MissingInteger>, &palimpsest::sdk::kDescriptor<HoldsAGrudge>,
-                   &palimpsest::sdk::kDescriptor<NotATruth>, &palimpsest::sdk::kDescriptor<RefusesASecond>,
-                   &palimpsest::sdk::kDescriptor<WritesWhenRefused>, &palimpsest::sdk::kDescriptor<FirstCome>,
-                   &palimpsest::sdk::kDescriptor<LosesState>, &palimpsest::sdk::kDescriptor<FailsMidway>)
+                   &palimpsest::sdk::kDescriptor<LossWithoutGraph>, &palimpsest::sdk::kDescriptor<UndeclaredLayer>,
+                   &palimpsest::sdk::kDescriptor<GateOfNats>, &palimpsest::sdk::kDescriptor<UnknownGate>,
+                   &palimpsest::sdk::kDescriptor<ScoresFacts>, &palimpsest::sdk::kDescriptor<MissingInteger>,
+                   &palimpsest::sdk::kDescriptor<HoldsAGrudge>, &palimpsest::sdk::kDescriptor<NotATruth>,
+                   &palimpsest::sdk::kDescriptor<RefusesASecond>, &palimpsest::sdk::kDescriptor<WritesWhenRefused>,
+                   &palimpsest::sdk::kDescriptor<FirstCome>, &palimpsest::sdk::kDescriptor<LosesState>,
+                   &palimpsest::sdk::kDescriptor<FailsMidway>)

@@ -16,9 +16,13 @@ typedef struct palimpsest_prompt_sink {
   /* One more prompt: a template with one {} where the subject stands.
    * When: by augment, any number of times; the order is kept.
    * Ownership: the text is the caller's; the host copies.
-   * Thread: instance. Errors: INVALID_ARGUMENT for no {} or more than one; return the same status. A test prompt of the
-   * fact is refused after augment has returned. */
+   * Thread: instance. Errors: INVALID_ARGUMENT for no {} or more than one; return the same status. UNSUPPORTED for a
+   * test prompt of the fact (case and spaces aside), which is not taken; the augmenter may go on. */
   palimpsest_status (*prompt)(void* context, palimpsest_text prompt);
+  /* A number about this fact's prompts that is worth keeping with the results, e.g. how many candidates were dropped.
+   * When: by augment, any number of times. Ownership: the host copies the name.
+   * Thread: instance. Errors: NUMERIC for NaN or infinity; then return the same status. */
+  palimpsest_status (*record)(void* context, palimpsest_text name, double value);
 } palimpsest_prompt_sink;
 
 typedef struct palimpsest_augmenter_v1 {

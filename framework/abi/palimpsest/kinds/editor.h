@@ -37,11 +37,11 @@ typedef struct palimpsest_edit_request {
  * that is not finite (PALIMPSEST_NUMERIC). */
 typedef struct palimpsest_update_sink {
   void* context;
-  /* W += U V^T; U [out, r], V [in, r], float32 or float64.
-   * When: by apply, any number of times; the order is kept, and each is rounded once into the weight's dtype.
-   * Ownership: the tensors stay the caller's; the host keeps their values in float32, as recorded.
-   * Thread: instance. Errors: NOT_FOUND for a name the model has not, INVALID_ARGUMENT for a shape or dtype that does
-   * not fit, NUMERIC for NaN or infinity; then return the same status. */
+  /* W += U V^T; U [out, r], V [in, r], float32 or float64. With as many columns as requests, or as facts, column i is
+   * the share of request or fact i: see update-origin/1. When: by apply, any number of times; the order is kept, and
+   * each is rounded once into the weight's dtype. Ownership: the tensors stay the caller's; the host keeps their values
+   * in float32, as recorded. Thread: instance. Errors: NOT_FOUND for a name the model has not, INVALID_ARGUMENT for a
+   * shape or dtype that does not fit, NUMERIC for NaN or infinity; then return the same status. */
   palimpsest_status (*low_rank)(void* context, palimpsest_text parameter, palimpsest_tensor u, palimpsest_tensor v);
   /* W += delta; delta [out, in] (or the parameter's own shape), float32 or float64. When, Ownership, Thread and Errors:
    * as low_rank. */

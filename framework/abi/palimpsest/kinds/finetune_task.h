@@ -59,16 +59,21 @@ typedef struct palimpsest_finetune_task_v1 {
   palimpsest_status (*score)(void* instance, palimpsest_model* model, const palimpsest_row_sink* sink);
 } palimpsest_finetune_task_v1;
 
-/* Optional: a loss of the task's own (DPO). The host still owns loop and optimiser. */
+/* Optional: a loss of the task's own (DPO). The host still owns loop and optimiser: it draws examples by index, and
+ * takes means over examples. `batching` must give PALIMPSEST_BATCHING_PAD; `example` then only says which tokens the
+ * loss reads of an example, for the dose, and is not cut. */
 typedef struct palimpsest_finetune_task_loss_v1 {
-  /* Makes ready for loss, e.g. stores reference log-probabilities: no second model is kept.
+  /* Makes ready for loss, e.g. stores reference log-probabilities: no second model is kept. `model` is the one that
+   * enters the stage, in the arithmetic of training.
    * When: once before step 0, after the task's own prepare. Ownership: `model` lives for the call.
    * Thread: instance. Errors: any; nothing is trained. */
   palimpsest_status (*prepare)(void* instance, palimpsest_model* model);
-  /* The mean loss of the examples, a scalar tensor with its graph.
+  /* The mean loss of the examples, a scalar tensor. In training, grad mode is on and the results of `forward` with the
+   * current weights are differentiable in what is trained, and in nothing else: the scalar must have been computed from
+   * them. In validation, grad mode is off.
    * When: after prepare, once for each batch of a step and of a validation.
    * Ownership: *loss is the host's to release; `model` and `examples` live for the call.
-   * Thread: instance, with grad mode as the host wants the graph. Errors: any; the run ends. NUMERIC for NaN. */
+   * Thread: instance. Errors: any; the run ends. NUMERIC for NaN. */
   palimpsest_status (*loss)(void* instance, palimpsest_model* model, palimpsest_split split, const int64_t* examples,
                             size_t count, palimpsest_tensor* loss);
 } palimpsest_finetune_task_loss_v1;

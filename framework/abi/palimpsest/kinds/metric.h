@@ -27,6 +27,8 @@ typedef struct palimpsest_measure_request {
   int64_t step;                        /* optimiser steps done so far; 0 outside fine-tuning */
   const palimpsest_fact* const* facts; /* edited facts first, then intrinsic; role by fact/1 */
   size_t fact_count;
+  int64_t tokens_trained; /* of all fine-tuning before this point */
+  int64_t edit_tokens; /* of all edit requests before this point, what augmenters added included: prompt and target */
 } palimpsest_measure_request;
 
 typedef struct palimpsest_metric_v1 {

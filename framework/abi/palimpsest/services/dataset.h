@@ -14,8 +14,9 @@ typedef struct palimpsest_dataset_request {
   palimpsest_text path;           /* .txt, .jsonl or .csv */
   const palimpsest_text* columns; /* wanted columns; .txt has one, "text" */
   size_t column_count;
-  double validation_share; /* of the rows, held out by seed; 0 < share < 1 */
-  int32_t filter;          /* 1: apply the experiment's irrelevance filter; 0: take every row */
+  double
+      validation_share; /* of the rows, held out by seed; 0 <= share < 1. 0: every row is in `train`, in file order */
+  int32_t filter;       /* 1: apply the experiment's irrelevance filter; 0: take every row */
   int32_t reserved;
 } palimpsest_dataset_request;
 

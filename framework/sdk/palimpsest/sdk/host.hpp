@@ -19,6 +19,11 @@ struct Tokens {
   std::vector<std::pair<std::size_t, std::size_t>> offsets;  // byte ranges in the text
 };
 
+// Ids of special tokens, -1 where the tokenizer has none.
+struct SpecialIds {
+  std::int64_t bos = -1, eos = -1, pad = -1;
+};
+
 // A dataset of the instance; lives as long as the instance.
 class Dataset {
  public:
@@ -72,6 +77,11 @@ class Host {
                                     }};
     check(host_, tokenizer().decode(host_, ids.data(), ids.size(), &sink));
     return decoded;
+  }
+  SpecialIds special_ids() const {
+    SpecialIds ids;
+    check(host_, tokenizer().special_ids(host_, &ids.bos, &ids.eos, &ids.pad));
+    return ids;
   }
   // Index, in encode_prompt of the filled template, of the subject's last token.
   std::int64_t subject_last_token(std::string_view prompt_template, std::string_view subject) const {

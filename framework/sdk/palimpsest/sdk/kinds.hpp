@@ -232,6 +232,8 @@ struct MeasureRequest {
   std::string_view stage;  // "base", "edited", "step", "finetuned"
   std::int64_t step;
   std::vector<Fact> facts;
+  std::int64_t tokens_trained;  // of all fine-tuning before this point
+  std::int64_t edit_tokens;     // of all edit requests before this point
 };
 
 class Metric : public Plugin {
@@ -259,7 +261,8 @@ class Metric : public Plugin {
            const palimpsest_row_sink* sink) -> palimpsest_status {
           const auto* host = detail::host_of(instance);
           return guarded(host, [&] {
-            MeasureRequest r{Model(host, request->model), request->ordinal, view(request->stage), request->step, {}};
+            MeasureRequest r{Model(host, request->model), request->ordinal,    view(request->stage), request->step, {},
+                             request->tokens_trained,     request->edit_tokens};
             for (size_t i = 0; i < request->fact_count; ++i) r.facts.emplace_back(host, request->facts[i]);
             detail::as<Metric>(instance).measure(r, Rows(host, sink));
           });
@@ -274,6 +277,38 @@ struct Example {
   std::vector<std::int64_t> token_ids;
   std::vector<std::int64_t> labels;  // -100: no loss
 };
+
+// A loss of the task's own; a task derives from this beside FineTuneTask.
+class OwnLoss {
+ public:
+  virtual ~OwnLoss() = default;
+  // Once before step 0, with the model that enters the stage.
+  virtual void prepare_loss(Model model) = 0;
+  // The mean loss of the examples, a scalar computed from forwards of the current weights.
+  virtual Tensor loss(Model model, palimpsest_split split, std::span<const std::int64_t> examples) = 0;
+};
+
+namespace detail {
+
+template <typename P>
+const palimpsest_finetune_task_loss_v1& own_loss_table() {
+  static constexpr palimpsest_finetune_task_loss_v1 table = {
+      [](void* instance, palimpsest_model* model) -> palimpsest_status {
+        const auto* host = host_of(instance);
+        return guarded(host, [&] { as<P>(instance).prepare_loss(Model(host, model)); });
+      },
+      [](void* instance, palimpsest_model* model, palimpsest_split split, const std::int64_t* examples,
+         std::size_t count, palimpsest_tensor* loss) -> palimpsest_status {
+        const auto* host = host_of(instance);
+        return guarded(host, [&] {
+          const Tensor made = as<P>(instance).loss(Model(host, model), split, {examples, count});
+          check(host, service<palimpsest_tensor_v1>(host, PALIMPSEST_TENSOR_1).retain(host, made.get(), loss));
+        });
+      }};
+  return table;
+}
+
+}  // namespace detail
 
 class FineTuneTask : public Plugin {
  public:
@@ -321,6 +356,9 @@ class FineTuneTask : public Plugin {
           const auto* host = detail::host_of(instance);
           return guarded(host, [&] { detail::as<FineTuneTask>(instance).score(Model(host, model), Rows(host, sink)); });
         }};
+    if constexpr (std::is_base_of_v<OwnLoss, P>) {
+      if (detail::is(id, PALIMPSEST_FINETUNE_TASK_LOSS_1)) return &detail::own_loss_table<P>();
+    }
     return detail::is(id, PALIMPSEST_FINETUNE_TASK_1) ? &task : nullptr;
   }
 };
@@ -332,6 +370,17 @@ class Prompts {
   Prompts(const palimpsest_host* host, const palimpsest_prompt_sink* sink) : host_(host), sink_(sink) {}
   void add(std::string_view prompt_template) const {
     check(host_, sink_->prompt(sink_->context, text(prompt_template)));
+  }
+  // Like add; false, and nothing is added, where the prompt tests the fact.
+  bool offer(std::string_view prompt_template) const {
+    const palimpsest_status status = sink_->prompt(sink_->context, text(prompt_template));
+    if (status == PALIMPSEST_UNSUPPORTED) return false;
+    check(host_, status);
+    return true;
+  }
+  // A number about the fact's prompts that is worth keeping.
+  void record(std::string_view name, double value) const {
+    check(host_, sink_->record(sink_->context, text(name), value));
   }
 
  private:
@@ -361,14 +410,6 @@ class Augmenter : public Plugin {
 };
 
 // ------------------------------------------------------------------------------------------------------- freeze policy
-
-struct ParameterInfo {
-  std::string_view name;
-  std::string_view role;
-  std::int64_t layer;  // -1: none
-  std::int64_t rows, columns;
-  bool tied;
-};
 
 struct UpdateView {
   std::string_view parameter;
@@ -407,10 +448,7 @@ class FreezePolicy : public Plugin {
           const auto* host = detail::host_of(instance);
           return guarded(host, [&] {
             std::vector<ParameterInfo> list;
-            for (size_t i = 0; i < parameter_count; ++i) {
-              const auto& p = parameters[i];
-              list.push_back({view(p.name), view(p.role), p.layer, p.rows, p.columns, p.tied != 0});
-            }
+            for (size_t i = 0; i < parameter_count; ++i) list.push_back(parameter_info(parameters[i]));
             std::vector<UpdateView> recorded;
             for (size_t i = 0; i < update_count; ++i) {
               recorded.push_back(

@@ -14,6 +14,8 @@
 #include "palimpsest/sdk/tensor.hpp"
 #include "palimpsest/services/generation.h"
 #include "palimpsest/services/model.h"
+#include "palimpsest/services/parameters.h"
+#include "palimpsest/services/update_origin.h"
 
 namespace palimpsest::sdk {
 
@@ -184,7 +186,22 @@ struct Continuation {
 struct RecordedUpdate {
   std::string parameter;
   Tensor u, v, dense;
+  std::int64_t ordinal = -1;  // of the stage that edited
+  // Ids, one a request of the editor's call; services/update_origin.h says what is whose.
+  std::vector<std::string> facts = {};
 };
+
+// A parameter of the model.
+struct ParameterInfo {
+  std::string_view name;
+  std::string_view role;
+  std::int64_t layer;  // -1: none
+  std::int64_t rows, columns;
+  bool tied;
+};
+inline ParameterInfo parameter_info(const palimpsest_parameter_info& raw) {
+  return {view(raw.name), view(raw.role), raw.layer, raw.rows, raw.columns, raw.tied != 0};
+}
 
 // The model of a call; lives for the call.
 class Model {
@@ -205,6 +222,19 @@ class Model {
     check(host_, api_->parameter(model_, static_cast<palimpsest_stage>(stage), text(name), &handle));
     return Tensor::adopt(host_, handle);
   }
+  // All, in the order of the forward pass.
+  std::vector<ParameterInfo> parameters() const {
+    const auto& table = service<palimpsest_parameters_v1>(host_, PALIMPSEST_PARAMETERS_1);
+    std::int64_t count = 0;
+    check(host_, table.info(model_, -1, &count, nullptr));
+    std::vector<ParameterInfo> all;
+    for (std::int64_t i = 0; i < count; ++i) {
+      palimpsest_parameter_info raw{};
+      check(host_, table.info(model_, i, &count, &raw));
+      all.push_back(parameter_info(raw));
+    }
+    return all;
+  }
   std::vector<RecordedUpdate> updates() const {
     std::int64_t count = 0;
     check(host_, api_->update(model_, -1, &count, nullptr, nullptr, nullptr, nullptr));
@@ -213,7 +243,19 @@ class Model {
       palimpsest_text name{};
       palimpsest_tensor u = nullptr, v = nullptr, dense = nullptr;
       check(host_, api_->update(model_, i, &count, &name, &u, &v, &dense));
-      all.push_back({std::string(view(name)), adopt(u), adopt(v), adopt(dense)});
+      all.push_back({std::string(view(name)), adopt(u), adopt(v), adopt(dense), -1, {}});
+    }
+    const auto& origins = service<palimpsest_update_origin_v1>(host_, PALIMPSEST_UPDATE_ORIGIN_1);
+    for (std::int64_t i = 0; i < count; ++i) {
+      RecordedUpdate& update = all[static_cast<std::size_t>(i)];
+      palimpsest_update_origin origin{};
+      check(host_, origins.origin(model_, i, &origin));
+      update.ordinal = origin.ordinal;
+      for (std::int64_t r = 0; r < origin.request_count; ++r) {
+        palimpsest_text id{};
+        check(host_, origins.fact(model_, i, r, &id));
+        update.facts.emplace_back(view(id));
+      }
     }
     return all;
   }

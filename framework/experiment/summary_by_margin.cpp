@@ -1,0 +1,116 @@
+// /retention_by_margin: retention of facts that were about equally firm when fine-tuning began (SCIENCE section 2: a
+// firm fact is harder to forget, and edits are firmer than most facts from pre-training).
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "experiment/statistics.hpp"
+#include "experiment/summary.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using results::Table;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// Lower ends, nat; each bin ends where the next begins. A fact whose answer is the first choice has a margin of 0 or
+// more.
+constexpr std::array<double, 6> kFrom = {0, 0.5, 1, 2, 4, 8};
+
+struct Bin {
+  OutcomeReplicates outcomes;
+  double margins = 0;
+  std::int64_t rows = 0;
+};
+
+std::size_t bin_of(double margin) {
+  std::size_t bin = 0;
+  while (bin + 1 < kFrom.size() && margin >= kFrom[bin + 1]) ++bin;
+  return bin;
+}
+
+// The facts that succeed at `start`, by their margin there, with what became of them at `end`.
+std::array<Bin, kFrom.size()> binned(const Series& rights, const Series& margins, const Point& start,
+                                     const Point& end) {
+  std::array<Bin, kFrom.size()> bins;
+  const auto* margins_at_start = margins.at(start);
+  if (margins_at_start == nullptr) return bins;
+  for (const auto& [replicate, values] : *rights.at(end)) {
+    for (Bin& bin : bins) bin.outcomes.emplace_back();
+    const auto before = rights.at(start)->find(replicate);
+    const auto firmness = margins_at_start->find(replicate);
+    if (before == rights.at(start)->end() || firmness == margins_at_start->end()) continue;
+    for (const auto& [unit, value] : values) {
+      const double held = reference_value(before->second, unit);
+      const double margin = reference_value(firmness->second, unit);
+      if (!(held != 0) || std::isnan(held) || std::isnan(value) || std::isnan(margin)) continue;
+      Bin& bin = bins[bin_of(margin)];
+      bin.outcomes.back().push_back({held, value});
+      bin.margins += margin;
+      ++bin.rows;
+    }
+  }
+  return bins;
+}
+
+std::int64_t replicates_in(const Bin& bin) {
+  std::int64_t count = 0;
+  for (const auto& replicate : bin.outcomes) count += replicate.empty() ? 0 : 1;
+  return count;
+}
+
+Table empty_table() {
+  using Texts = std::vector<std::string>;
+  using Reals = std::vector<double>;
+  using Whole = std::vector<std::int64_t>;
+  return {"/retention_by_margin",
+          "facts of one role that succeed at the reference with a margin in one range, at the last measuring point",
+          {{"configuration", "", "the cell's name without its replicate", Texts()},
+           {"variant", "", "the variant's name; empty without variants", Texts()},
+           {"role", "", "edited or intrinsic", Texts()},
+           {"metric", "", "id of the metric with the columns all_top1 and margin", Texts()},
+           {"baseline", "", "stage of the reference: edited, else base", Texts()},
+           {"margin_from", "nat", "least margin at the reference; a margin below 0 counts to the first range", Reals()},
+           {"margin_to", "nat", "the next range's least margin; NaN: no end", Reals()},
+           {"mean_margin", "nat", "mean of the facts' margins at the reference", Reals()},
+           {"n_rows", "rows", "facts and replicates in the range", Whole()},
+           {"n_replicates", "replicates", "replicates with at least one of them", Whole()},
+           {"retention", "1", "share of them that still succeed (all_top1) at the last measuring point", Reals()},
+           {"retention_low", "1", "lower end of its 95 % interval", Reals()},
+           {"retention_high", "1", "upper end of its 95 % interval", Reals()},
+           {"interval_levels", "", "what the interval's bootstrap draws; empty for fewer than two rows", Texts()}}};
+}
+
+}  // namespace
+
+Table retention_by_margin(const Measurements& measurements, const SummaryOptions& options) {
+  const auto configurations = configurations_of(measurements.cells);
+  const BootstrapOptions bootstrap{options.seed, "retention_by_margin", options.resamples, 0.95};
+  Table table = empty_table();
+  for (const auto& metric : measurements.metrics) {
+    if (metric.find("all_top1") == nullptr || metric.find("margin") == nullptr) continue;
+    const auto margins = series_of(metric, "margin", measurements.cells, configurations);
+    for (const auto& [key, rights] : series_of(metric, "all_top1", measurements.cells, configurations)) {
+      const Point last = rights.points.rbegin()->first;
+      auto start = rights.edited(last);
+      if (!start || *start == last) start = rights.base();
+      const auto firmness = margins.find(key);
+      if (!start || *start == last || firmness == margins.end()) continue;
+      const auto bins = binned(rights, firmness->second, *start, last);
+      for (std::size_t i = 0; i < bins.size(); ++i) {
+        const Bin& bin = bins[i];
+        if (bin.rows == 0) continue;
+        Interval retention = retention_interval(bin.outcomes, bootstrap);
+        if (bin.rows < 2) retention.low = retention.high = kNaN;
+        table.append_row({configurations[key.first].name, configurations[key.first].variant, key.second, metric.id,
+                          start->stage, kFrom[i], i + 1 < kFrom.size() ? kFrom[i + 1] : kNaN,
+                          bin.margins / static_cast<double>(bin.rows), bin.rows, replicates_in(bin), retention.estimate,
+                          retention.low, retention.high,
+                          bin.rows < 2 ? std::string() : std::string(retention.levels())});
+      }
+    }
+  }
+  return table;
+}
+
+}  // namespace palimpsest::experiment
