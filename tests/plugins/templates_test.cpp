@@ -1,8 +1,8 @@
-#include "template.hpp"
+#include "palimpsest/sdk/templates.hpp"
 
 #include <gtest/gtest.h>
 
-namespace palimpsest::paraphrase {
+namespace palimpsest::sdk {
 namespace {
 
 TEST(TemplateOf, ReplacesTheLastOccurrence) {
@@ -22,4 +22,4 @@ TEST(TemplateOf, HasNoneWithoutTheSubject) {
 }
 
 }  // namespace
-}  // namespace palimpsest::paraphrase
+}  // namespace palimpsest::sdk
