@@ -24,5 +24,7 @@ install(DIRECTORY "${CMAKE_BINARY_DIR}/share/palimpsest/tiny" DESTINATION share/
 install(DIRECTORY plugins/template DESTINATION share/palimpsest/plugins)
 install(DIRECTORY configs/ DESTINATION share/palimpsest/configs FILES_MATCHING PATTERN "*.toml" PATTERN "*.jsonl" PATTERN "*.md")
 install(DIRECTORY cmake/prepare DESTINATION share/palimpsest/cmake FILES_MATCHING PATTERN "*.py" PATTERN "*.json" PATTERN "requirements.txt")
-install(FILES LICENSE README.md CHANGELOG.md DESTINATION share/doc/palimpsest)
+install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md DESTINATION share/doc/palimpsest)
 install(DIRECTORY docs DESTINATION share/doc/palimpsest)
+# What each plugin computes: the pages of docs/plugins lead there.
+install(DIRECTORY plugins DESTINATION share/doc/palimpsest FILES_MATCHING PATTERN "README.md" PATTERN "template" EXCLUDE)

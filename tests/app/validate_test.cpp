@@ -88,7 +88,7 @@ TEST_F(Validate, PlanShowsCellsAndNodesAndRunsNothing) {
   EXPECT_EQ(plan.status, 0);
   EXPECT_THAT(plan.out,
               StartsWith("Cells (2):\n  plain,r0: rome edits 2 facts, beside 2 intrinsic ones; stages edit finetune; "
-                         "task language_modeling\n"));
+                         "task language_modeling; freeze policy none\n"));
   EXPECT_THAT(plan.out, HasSubstr("second moments of layer 1"));
   EXPECT_THAT(plan.out, HasSubstr("\nEstimate: "));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "results"));

@@ -1,6 +1,7 @@
 #include "plugin/conformance/world.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <fstream>
@@ -126,6 +127,8 @@ model::Parameters copy_of(const model::Parameters& parameters) {
 
 TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
     : folder_(folder), opened_(model::open_model(folder / "model")), session_(std::make_shared<plugin::Session>()) {
+  // Threads cost more than they bring on products this small, and much more on a machine that is busy.
+  at::set_num_threads(1);
   opened_.parameters = copy_of(opened_.parameters);
   session_->tokenizer = opened_.tokenizer;
   session_->open_dataset = open_text;

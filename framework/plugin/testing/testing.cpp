@@ -298,7 +298,8 @@ Edit Instance::apply(const std::vector<Request>& requests) {
     impl_->world->current.edited = impl_->world->current.current;
     Edit edit;
     for (const auto& u : result.updates) {
-      edit.updates.push_back({u.parameter, impl_->handle(u.u), impl_->handle(u.v), impl_->handle(u.dense)});
+      edit.updates.push_back(
+          {u.parameter, impl_->handle(u.u), impl_->handle(u.v), impl_->handle(u.dense), u.ordinal, u.facts});
     }
     for (const auto& r : result.records) edit.records.push_back({r.request, r.name, r.step, r.value});
     return edit;

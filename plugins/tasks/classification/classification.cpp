@@ -30,8 +30,8 @@ class Classification : public sdk::FineTuneTask {
     sdk::Text text_column = "text";
     sdk::Text label_column = "label";
     sdk::Text prompt_template = "Text: {text}\nLabel:";
-    sdk::List<sdk::Text> labels = {};
-    sdk::List<sdk::Text> label_words = {};
+    sdk::List<sdk::Text> labels;
+    sdk::List<sdk::Text> label_words;
     double validation_share = 0.1;
     bool filter = true;
     std::int64_t example_tokens = 128;

@@ -62,7 +62,8 @@ typedef struct palimpsest_editor_v1 {
    * Ownership: `model`, `requests`, their facts and texts, and `sink` live for the call.
    * Thread: instance; grad mode is on as the host had it, and is put back afterwards, as are the number of threads and
    * the state of libtorch's default generator.
-   * Errors: any, with a sentence through error/1; the status of a sink that failed is returned as it is. */
+   * Errors: any, with a sentence through error/1; the status of a sink that failed is returned as it is. What the
+   * instance keeps from call to call (editor.state/1) must then be what it was before. */
   palimpsest_status (*apply)(void* instance, palimpsest_model* model, const palimpsest_edit_request* requests,
                              size_t count, const palimpsest_update_sink* sink);
 } palimpsest_editor_v1;

@@ -188,7 +188,8 @@ struct StateTensor {
 };
 
 // An editor whose later edits depend on its earlier ones. What it keeps between calls of apply must all be in its
-// state, so that an instance that loads it goes on as the one that saved it would have. Names differ within a state.
+// state, so that an instance that loads it goes on as the one that saved it would have. Names differ within a state. An
+// apply that throws leaves the state as it was: change it last.
 class StatefulEditor : public Editor {
  public:
   // Back to what the constructor left.

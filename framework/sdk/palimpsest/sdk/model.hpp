@@ -188,7 +188,7 @@ struct RecordedUpdate {
   Tensor u, v, dense;
   std::int64_t ordinal = -1;  // of the stage that edited
   // Ids, one a request of the editor's call; services/update_origin.h says what is whose.
-  std::vector<std::string> facts = {};
+  std::vector<std::string> facts;
 };
 
 // A parameter of the model.

@@ -34,7 +34,7 @@ class Template {
   Template(std::string_view parameter, std::string_view text, std::vector<std::string> places)
       : parameter_(parameter), text_(text), places_(std::move(places)) {
     for (std::string& place : places_) {
-      place = "{" + place + "}";
+      place.insert(0, 1, '{').push_back('}');
       if (text_.find(place) == std::string::npos) {
         fail(PALIMPSEST_INVALID_ARGUMENT, parameter, " is \"", text_, "\"; expected ", place, " in it");
       }
