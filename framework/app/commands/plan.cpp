@@ -34,14 +34,17 @@ void print_cells(const experiment::Plan& plan) {
 }
 
 // What differs from the nearest stored result, for people: digests and long texts by their names alone. "" where
-// nothing like it is stored, which is no news.
+// nothing like it is stored, which is no news: a result that differs in many things is another experiment's.
 std::string shortened(const std::string& reason) {
   constexpr std::string_view kDiffers = " differs in ";
   constexpr std::size_t kLongest = 60;
+  constexpr int kMost = 3;
   const auto at = reason.find(kDiffers);
   if (at == std::string::npos) return "";
   std::string text, rest = reason.substr(at + kDiffers.size());
+  int parts = 0;
   while (!rest.empty()) {
+    if (++parts > kMost) return "";
     const auto end = rest.find("; ");
     std::string part = rest.substr(0, end);
     rest = end == std::string::npos ? "" : rest.substr(end + 2);
