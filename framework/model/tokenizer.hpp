@@ -1,5 +1,5 @@
-// Text to token ids and back, by a Hugging Face tokenizer.json with byte-level BPE (GPT-2, SmolLM2, Llama 3, Qwen
-// patterns).
+// Text to token ids and back, by a Hugging Face tokenizer.json with BPE: byte-level (GPT-2, GPT-J, Pythia, SmolLM2,
+// Llama 3, Qwen) or over characters with byte fallback (Llama 2, Mistral). docs/tokenizers.md lists the components.
 //
 // Ids equal those of Hugging Face tokenizers 0.23.3; what a file asks for and this class does not offer is refused when
 // the file is opened. Immutable and shared by pointer; any thread may call any method.
@@ -20,8 +20,10 @@ namespace palimpsest::model {
 
 struct Encoding {
   std::vector<std::int64_t> ids;
-  // By id: the bytes [first, second) of the text that the token stands for. A token may begin or end inside a UTF-8
-  // character; tokens that the post-processor adds stand for (0, 0).
+  // By id: the bytes [first, second) of the text, as it was given, that the token stands for. A token may begin or end
+  // inside a UTF-8 character, but where the normaliser changes characters it stands for all of those. Tokens that the
+  // post-processor adds stand for (0, 0); a mark that is put before a text, as a token of its own, for nothing at its
+  // place.
   std::vector<std::pair<std::size_t, std::size_t>> offsets;
 };
 
@@ -43,13 +45,21 @@ class Tokenizer {
   // nothing. Throws Error(kOutOfRange) for a negative id.
   std::string decode(std::span<const std::int64_t> ids, bool skip_special_tokens = false) const;
 
+  // The text that `ids` add to a text before them: a leading space, which decode() takes off for Llama 2 and Mistral,
+  // stays.
+  std::string decode_continuation(std::span<const std::int64_t> ids, bool skip_special_tokens = false) const;
+
   // The one rule by which prompts and targets become tokens; `target_rule` says it in a sentence for the results file.
   // A prompt: what the post-processor puts before a text (BOS), then the text.
   Encoding encode_prompt(std::string_view text) const;
-  // A target, to stand after a prompt: exactly one leading space, never BOS. Offsets count in `text` (the space has
-  // none). Throws Error(kInvalidArgument) for a target that is empty or holds a special token.
+  // A target, to stand after a prompt: exactly one leading space, never BOS, and no second mark of a space where the
+  // tokenizer puts one before a text; so that its ids are those that follow the prompt's in the ids of prompt, space
+  // and target. Offsets count in `text` (the space has none). Throws Error(kInvalidArgument) for a target that is
+  // empty, holds a special token or has characters that become the unknown token.
   Encoding encode_target(std::string_view text) const;
   std::string target_rule() const;
+  // A text that goes on from another one as it stands: no space, no mark of one, no BOS before it.
+  Encoding encode_continuation(std::string_view text) const;
   // Of `encode_prompt(prompt)`, the index of the token that holds the last byte of the subject, which is the bytes
   // [subject_begin, subject_end) of the prompt. Throws Error(kInvalidArgument) for an empty subject or one outside the
   // prompt.
@@ -58,7 +68,7 @@ class Tokenizer {
 
   // The largest id and one: the least number of rows of an embedding for this vocabulary.
   std::int64_t vocabulary_size() const;
-  // By the token's text as tokenizer.json writes it (in the byte-level alphabet, for tokens of the vocabulary).
+  // By the token's text as tokenizer.json writes it (a vocabulary of byte-level BPE is in the byte-level alphabet).
   std::optional<std::int64_t> token_id(std::string_view text) const;
   // Throws Error(kOutOfRange) for an id that has no token.
   const std::string& token_text(std::int64_t id) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.hpp"
 #include "model/tokenizer_bytes.hpp"
 #include "model/tokenizer_classes.hpp"
 
@@ -26,10 +27,10 @@ std::pair<char32_t, std::size_t> point_before(std::string_view text, std::size_t
 
 }  // namespace
 
-void AddedTokenMatcher::Trie::add(const AddedToken& token) {
+void AddedTokenMatcher::Trie::add(const AddedToken& token, std::string_view written) {
   std::uint32_t node = 0;
-  first_[static_cast<std::uint8_t>(token.content.front())] = true;
-  for (const char c : token.content) {
+  first_[static_cast<std::uint8_t>(written.front())] = true;
+  for (const char c : written) {
     const auto byte = static_cast<std::uint8_t>(c);
     const auto& children = nodes_[node].children;
     const auto found =
@@ -47,9 +48,10 @@ void AddedTokenMatcher::Trie::add(const AddedToken& token) {
   tokens_.push_back(token);
 }
 
-const AddedToken* AddedTokenMatcher::Trie::longest(std::string_view text, std::size_t at) const {
-  if (!first_[static_cast<std::uint8_t>(text[at])]) return nullptr;
-  const AddedToken* best = nullptr;
+std::pair<const AddedToken*, std::size_t> AddedTokenMatcher::Trie::longest(std::string_view text,
+                                                                           std::size_t at) const {
+  std::pair<const AddedToken*, std::size_t> best{nullptr, at};
+  if (!first_[static_cast<std::uint8_t>(text[at])]) return best;
   std::uint32_t node = 0;
   for (; at < text.size(); ++at) {
     const auto byte = static_cast<std::uint8_t>(text[at]);
@@ -58,26 +60,40 @@ const AddedToken* AddedTokenMatcher::Trie::longest(std::string_view text, std::s
         std::find_if(children.begin(), children.end(), [&](const auto& child) { return child.first == byte; });
     if (found == children.end()) break;
     node = found->second;
-    if (nodes_[node].token >= 0) best = &tokens_[static_cast<std::size_t>(nodes_[node].token)];
+    if (nodes_[node].token >= 0) best = {&tokens_[static_cast<std::size_t>(nodes_[node].token)], at + 1};
   }
   return best;
 }
 
-AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens) {
-  for (const AddedToken& token : tokens) (token.normalized ? normalized_ : raw_).add(token);
+AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens,
+                                     const std::function<std::string(std::string_view)>& normalise) {
+  for (const AddedToken& token : tokens) {
+    if (!token.normalized) {
+      raw_.add(token, token.content);
+      continue;
+    }
+    const std::string written = normalise(token.content);
+    if (written.empty()) {
+      fail(ErrorCode::kUnsupported,
+           "added_tokens: the normalizer leaves nothing of "
+           ", token.content, "
+           "");
+    }
+    normalised_.add(token, written);
+  }
 }
 
 void AddedTokenMatcher::split_by(const Trie& trie, std::string_view text, std::size_t base, std::vector<Segment>& out) {
   std::size_t done = 0;
   std::size_t at = 0;
   while (!trie.empty() && at < text.size()) {
-    const AddedToken* token = trie.longest(text, at);
+    const auto [token, match_end] = trie.longest(text, at);
     if (token == nullptr) {
       ++at;
       continue;
     }
     std::size_t begin = at;
-    std::size_t end = at + token->content.size();
+    std::size_t end = match_end;
     at = end;  // a match that is turned down is passed over whole
     if (token->single_word) {
       if (begin > 0 && contains(word_set(), point_before(text, begin).first)) continue;
@@ -103,21 +119,6 @@ void AddedTokenMatcher::split_by(const Trie& trie, std::string_view text, std::s
     done = end;
   }
   if (done < text.size()) out.push_back({-1, base + done, base + text.size()});
-}
-
-std::vector<Segment> AddedTokenMatcher::split(std::string_view text) const {
-  std::vector<Segment> first;
-  split_by(raw_, text, 0, first);
-  if (normalized_.empty()) return first;
-  std::vector<Segment> out;
-  for (const Segment& segment : first) {
-    if (segment.id >= 0) {
-      out.push_back(segment);
-    } else {
-      split_by(normalized_, text.substr(segment.begin, segment.end - segment.begin), segment.begin, out);
-    }
-  }
-  return out;
 }
 
 }  // namespace palimpsest::model

@@ -2,12 +2,14 @@
 // included.
 //
 // Matching is as in Hugging Face tokenizers: leftmost, longest, first the tokens marked `normalized: false` over the
-// whole text, then the others in what is left. Immutable; any thread.
+// whole text, then the others, as the normaliser writes them, in what it makes of the rest. Immutable; any thread.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace palimpsest::model {
@@ -31,19 +33,31 @@ struct Segment {
 
 class AddedTokenMatcher {
  public:
-  explicit AddedTokenMatcher(const std::vector<AddedToken>& tokens);
+  // `normalise`: what the normaliser makes of a text. Throws Error(kUnsupported) naming a token of which it leaves
+  // nothing.
+  AddedTokenMatcher(const std::vector<AddedToken>& tokens,
+                    const std::function<std::string(std::string_view)>& normalise);
 
-  // `text` is UTF-8, without empty segments.
-  std::vector<Segment> split(std::string_view text) const;
+  // Both append; `text` is UTF-8, `base` is added to the positions, no segment is empty. By the tokens that are not
+  // normalised, on the text as it was given:
+  void split_given(std::string_view text, std::size_t base, std::vector<Segment>& out) const {
+    split_by(raw_, text, base, out);
+  }
+  // and by the others, on a normalised text.
+  void split_normalised(std::string_view text, std::size_t base, std::vector<Segment>& out) const {
+    split_by(normalised_, text, base, out);
+  }
+  bool has_normalised() const { return !normalised_.empty(); }
 
  private:
   // A byte trie; node 0 is the root.
   class Trie {
    public:
-    void add(const AddedToken& token);
+    // `written`: what stands for the token in a text.
+    void add(const AddedToken& token, std::string_view written);
     bool empty() const { return nodes_.size() == 1; }
-    // The longest token that begins at `at`, or nothing.
-    const AddedToken* longest(std::string_view text, std::size_t at) const;
+    // The longest token that begins at `at` and where it ends, or nothing.
+    std::pair<const AddedToken*, std::size_t> longest(std::string_view text, std::size_t at) const;
 
    private:
     struct Node {
@@ -57,7 +71,7 @@ class AddedTokenMatcher {
   static void split_by(const Trie& trie, std::string_view text, std::size_t base, std::vector<Segment>& out);
 
   Trie raw_;
-  Trie normalized_;
+  Trie normalised_;
 };
 
 }  // namespace palimpsest::model

@@ -1,5 +1,6 @@
 #include "model/tokenizer_bpe.hpp"
 
+#include <algorithm>
 #include <queue>
 
 #include "base/error.hpp"
@@ -12,21 +13,41 @@ namespace {
 constexpr std::size_t kShortWord = 48;
 constexpr std::size_t kLongestCachedWord = 64;
 constexpr std::size_t kWordsPerShard = 4096;
+// What vocabularies over characters write for a space, U+2581.
+constexpr std::string_view kSpaceMark = "\u2581";
 
 std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
   return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) | static_cast<std::uint32_t>(right);
 }
 
+// The next place from `at` on where a space mark follows another character, or the end.
+std::size_t next_cut(std::string_view text, std::size_t at) {
+  while (true) {
+    const std::size_t mark = text.find(kSpaceMark, at);
+    if (mark == std::string_view::npos) return text.size();
+    if (mark > 0 && !text.substr(0, mark).ends_with(kSpaceMark)) return mark;
+    at = mark + kSpaceMark.size();
+  }
+}
+
+std::string fallback_token(std::size_t byte) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return {'<', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15], '>'};
+}
+
 }  // namespace
 
 BytePairEncoder::BytePairEncoder(const BpeDescription& description)
-    : fuse_unk_(description.fuse_unk),
+    : byte_level_(description.byte_level),
+      byte_fallback_(description.byte_fallback),
+      fuse_unk_(description.fuse_unk),
       ignore_merges_(description.ignore_merges),
       cache_(std::make_unique<std::array<Shard, kShards>>()) {
   ids_.reserve(description.vocabulary.size());
   for (const auto& [text, id] : description.vocabulary) ids_.emplace(text, id);
   for (std::size_t b = 0; b < 256; ++b) {
-    byte_ids_[b] = token_id(byte_character(static_cast<std::uint8_t>(b))).value_or(-1);
+    byte_ids_[b] = (byte_level_ ? token_id(byte_character(static_cast<std::uint8_t>(b))) : token_id(fallback_token(b)))
+                       .value_or(-1);
   }
   if (description.unk_token) {
     const auto id = token_id(*description.unk_token);
@@ -34,6 +55,10 @@ BytePairEncoder::BytePairEncoder(const BpeDescription& description)
     unk_id_ = *id;
   }
 
+  // Nor is any character dropped, which would bring marks together.
+  const bool has_all_bytes = std::none_of(byte_ids_.begin(), byte_ids_.end(), [](std::int32_t id) { return id < 0; });
+  cuts_before_marks_ = !byte_level_ && !ignore_merges_ && token_id(kSpaceMark).has_value() &&
+                       (unk_id_ >= 0 || (byte_fallback_ && has_all_bytes));
   std::size_t capacity = 16;
   while (capacity < description.merges.size() * 2) capacity *= 2;
   merges_.resize(capacity);
@@ -49,7 +74,9 @@ BytePairEncoder::BytePairEncoder(const BpeDescription& description)
     };
     const std::uint64_t key = pair_key(id_of(left), id_of(right));
     Merge& merge = merges_[place(key)];
-    merge = {key, static_cast<std::uint32_t>(rank), id_of(left + right)};
+    const std::string both = left + right;
+    merge = {key, static_cast<std::uint32_t>(rank), id_of(both)};
+    cuts_before_marks_ = cuts_before_marks_ && next_cut(both, 0) == both.size();
   }
 }
 
@@ -74,6 +101,10 @@ const BytePairEncoder::Merge* BytePairEncoder::find(std::int32_t left, std::int3
 }
 
 std::vector<WordToken> BytePairEncoder::first_tokens(std::string_view word) const {
+  return byte_level_ ? first_tokens_of_bytes(word) : first_tokens_of_characters(word);
+}
+
+std::vector<WordToken> BytePairEncoder::first_tokens_of_bytes(std::string_view word) const {
   std::vector<WordToken> tokens;
   tokens.reserve(word.size());
   bool after_unknown = false;
@@ -89,6 +120,47 @@ std::vector<WordToken> BytePairEncoder::first_tokens(std::string_view word) cons
     }
     after_unknown = id < 0;
   }
+  return tokens;
+}
+
+bool BytePairEncoder::append_fallback(std::string_view word, std::size_t begin, std::size_t end,
+                                      std::vector<WordToken>& out) const {
+  const auto id = [&](std::size_t i) { return byte_ids_[static_cast<std::uint8_t>(word[i])]; };
+  for (std::size_t i = begin; i < end; ++i) {
+    if (id(i) < 0) return false;
+  }
+  for (std::size_t i = begin; i < end; ++i) {
+    out.push_back({id(i), static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i + 1)});
+  }
+  return true;
+}
+
+std::vector<WordToken> BytePairEncoder::first_tokens_of_characters(std::string_view word) const {
+  std::vector<WordToken> tokens;
+  tokens.reserve(word.size());
+  std::optional<WordToken> unknown;  // held until a known character comes: fallback bytes between go before it
+  const auto put_unknown = [&] {
+    if (unknown) tokens.push_back(*unknown);
+    unknown.reset();
+  };
+  for (std::size_t begin = 0, end = 0; begin < word.size(); begin = end) {
+    end = begin + 1;
+    while (end < word.size() && (static_cast<std::uint8_t>(word[end]) & 0xC0) == 0x80) ++end;
+    const auto first = static_cast<std::uint32_t>(begin);
+    const auto last = static_cast<std::uint32_t>(end);
+    if (const auto id = token_id(word.substr(begin, end - begin))) {
+      put_unknown();
+      tokens.push_back({*id, first, last});
+    } else if (byte_fallback_ && append_fallback(word, begin, end, tokens)) {
+      continue;
+    } else if (unk_id_ >= 0 && fuse_unk_ && unknown) {
+      unknown->end = last;
+    } else if (unk_id_ >= 0) {
+      put_unknown();
+      unknown = {unk_id_, first, last};
+    }
+  }
+  put_unknown();
   return tokens;
 }
 
@@ -161,7 +233,7 @@ void BytePairEncoder::merge_long(std::vector<WordToken>& tokens) const {
 
 std::vector<WordToken> BytePairEncoder::compute(std::string_view word) const {
   if (ignore_merges_) {
-    if (const auto id = token_id(to_byte_characters(word))) {
+    if (const auto id = byte_level_ ? token_id(to_byte_characters(word)) : token_id(word)) {
       return {{*id, 0, static_cast<std::uint32_t>(word.size())}};
     }
   }
@@ -176,13 +248,28 @@ std::vector<WordToken> BytePairEncoder::compute(std::string_view word) const {
 
 void BytePairEncoder::encode(std::string_view word, std::vector<WordToken>& out) const {
   if (word.size() > UINT32_MAX) fail(ErrorCode::kOutOfRange, "a word of ", word.size(), " bytes; at most ", UINT32_MAX);
-  if (word.size() == 1 && byte_ids_[static_cast<std::uint8_t>(word[0])] >= 0) {
+  if (!cuts_before_marks_) {
+    encode_part(word, 0, out);
+    return;
+  }
+  for (std::size_t begin = 0; begin < word.size();) {
+    const std::size_t end = begin + next_cut(word.substr(begin), 0);
+    encode_part(word.substr(begin, end - begin), begin, out);
+    begin = end;
+  }
+}
+
+void BytePairEncoder::encode_part(std::string_view word, std::size_t base, std::vector<WordToken>& out) const {
+  const auto put = [&](const std::vector<WordToken>& tokens) {
+    const auto shift = static_cast<std::uint32_t>(base);
+    for (const WordToken& token : tokens) out.push_back({token.id, token.begin + shift, token.end + shift});
+  };
+  if (byte_level_ && word.size() == 1 && byte_ids_[static_cast<std::uint8_t>(word[0])] >= 0) {
     out.push_back({byte_ids_[static_cast<std::uint8_t>(word[0])], 0, 1});
     return;
   }
   if (word.size() > kLongestCachedWord) {
-    const std::vector<WordToken> tokens = compute(word);
-    out.insert(out.end(), tokens.begin(), tokens.end());
+    put(compute(word));
     return;
   }
   Shard& shard = (*cache_)[Hash{}(word) % kShards];
@@ -190,12 +277,12 @@ void BytePairEncoder::encode(std::string_view word, std::vector<WordToken>& out)
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.words.find(word);
     if (found != shard.words.end()) {
-      out.insert(out.end(), found->second.begin(), found->second.end());
+      put(found->second);
       return;
     }
   }
   std::vector<WordToken> tokens = compute(word);
-  out.insert(out.end(), tokens.begin(), tokens.end());
+  put(tokens);
   const std::lock_guard lock(shard.mutex);
   if (shard.words.size() < kWordsPerShard) shard.words.emplace(word, std::move(tokens));
 }

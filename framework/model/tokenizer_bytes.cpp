@@ -102,6 +102,15 @@ CodePoints decode_utf8(std::string_view text) {
   return out;
 }
 
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const Step step = next_point(text, at);
+    if (!step.ok) return false;
+    at += step.size;
+  }
+  return true;
+}
+
 void append_utf8(std::string& out, char32_t point) {
   const auto put = [&](char32_t byte) { out.push_back(static_cast<char>(static_cast<std::uint8_t>(byte))); };
   if (point < 0x80) {

@@ -24,6 +24,7 @@ struct CodePoints {
 // Throws Error(kInvalidArgument) naming line (from 1) and byte offset (from 0) of the first byte that is not UTF-8.
 CodePoints decode_utf8(std::string_view text);
 
+bool is_utf8(std::string_view text);
 void append_utf8(std::string& out, char32_t point);
 // `bytes` as text: every maximal ill-formed piece becomes one U+FFFD (Unicode 3.9, "substitution of maximal subparts").
 std::string lossy_utf8(std::string_view bytes);

@@ -1,8 +1,6 @@
 #include "model/tokenizer_json.hpp"
 
 #include <algorithm>
-#include <initializer_list>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
@@ -11,14 +9,12 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "model/tokenizer_json_steps.hpp"
 
 namespace palimpsest::model {
 namespace {
 
 using nlohmann::json;
-
-// Ids index tables and embedding rows; a larger one in a file is a mistake, not a vocabulary.
-constexpr std::int64_t kLargestId = (std::int64_t{1} << 24) - 1;
 
 json parse_json(std::string_view text, const std::filesystem::path& file) {
   try {
@@ -33,82 +29,7 @@ json parse_json(std::string_view text, const std::filesystem::path& file) {
   }
 }
 
-// A JSON object with its place ("pre_tokenizer.pretokenizers[1]"), for messages and for refusing what is not known.
-class Node {
- public:
-  Node(const json& value, std::string place, const std::filesystem::path& file)
-      : value_(&value), place_(std::move(place)), file_(&file) {}
-
-  const json& value() const { return *value_; }
-  bool is_null() const { return value_->is_null(); }
-
-  template <typename... Parts>
-  [[noreturn]] void corrupt(const Parts&... parts) const {
-    fail(ErrorCode::kCorrupt, file_->string(), ": ", place_.empty() ? "the document" : place_, ": ", parts...);
-  }
-  template <typename... Parts>
-  [[noreturn]] void unsupported(const Parts&... parts) const {
-    fail(ErrorCode::kUnsupported, file_->string(), ": ", place_.empty() ? "the document" : place_, ": ", parts...);
-  }
-
-  void keys(std::initializer_list<std::string_view> known) const {
-    object();
-    for (const auto& [key, unused] : value_->items()) {
-      if (std::find(known.begin(), known.end(), key) == known.end()) {
-        unsupported("the key \"", key, "\" is not known", did_you_mean(key, known),
-                    "; ids could differ if it were passed over");
-      }
-    }
-  }
-  bool has(const std::string& key) const { return value_->is_object() && value_->contains(key); }
-  // Null when absent.
-  Node at(const std::string& key) const {
-    static const json kNull;
-    object();
-    const auto found = value_->find(key);
-    return {found == value_->end() ? kNull : *found, place_.empty() ? key : place_ + "." + key, *file_};
-  }
-  std::vector<Node> items() const {
-    if (!value_->is_array()) corrupt("expected an array, found ", value_->type_name());
-    std::vector<Node> out;
-    for (std::size_t i = 0; i < value_->size(); ++i) out.emplace_back((*value_)[i], cat(place_, "[", i, "]"), *file_);
-    return out;
-  }
-  std::string text() const {
-    if (!value_->is_string()) corrupt("expected a text, found ", value_->type_name());
-    return value_->get<std::string>();
-  }
-  bool flag(bool when_absent) const {
-    if (is_null()) return when_absent;
-    if (!value_->is_boolean()) corrupt("expected true or false, found ", value_->type_name());
-    return value_->get<bool>();
-  }
-  std::int32_t id() const {
-    if (!value_->is_number_integer()) corrupt("expected an id, found ", value_->type_name());
-    const auto number = value_->get<std::int64_t>();
-    if (number < 0 || number > kLargestId) corrupt("the id ", number, " is not within 0 and ", kLargestId);
-    return static_cast<std::int32_t>(number);
-  }
-  void null_only(const char* advice) const {
-    if (!is_null()) unsupported("is not supported, only null is; ", advice);
-  }
-
- private:
-  void object() const {
-    if (!value_->is_object()) corrupt("expected an object, found ", value_->type_name());
-  }
-  const json* value_;
-  std::string place_;
-  const std::filesystem::path* file_;
-};
-
-std::string type_of(const Node& node) {
-  const Node type = node.at("type");
-  if (type.is_null()) node.corrupt("the key \"type\" is missing");
-  return type.text();
-}
-
-std::pair<std::string, std::string> read_merge(const Node& node) {
+std::pair<std::string, std::string> read_merge(const JsonNode& node) {
   if (node.value().is_array()) {
     const auto items = node.items();
     if (items.size() != 2) node.corrupt("expected a pair of tokens, found ", items.size(), " items");
@@ -123,31 +44,32 @@ std::pair<std::string, std::string> read_merge(const Node& node) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-BpeDescription read_bpe(const Node& node) {
+BpeDescription read_bpe(const JsonNode& node) {
   if (node.is_null()) node.corrupt("is missing");
-  const std::string type = type_of(node);
-  if (type != "BPE") node.unsupported("the model \"", type, "\" is not supported, only byte-level \"BPE\" is");
+  // Older files, GPT-2's among them, do not name the model.
+  const std::string type = node.at("type").is_null() && node.has("merges") ? "BPE" : type_of(node);
+  if (type != "BPE") node.unsupported("the model \"", type, "\" is not supported, only \"BPE\" is");
   node.keys({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
              "byte_fallback", "ignore_merges", "vocab", "merges"});
-  const Node dropout = node.at("dropout");
+  const JsonNode dropout = node.at("dropout");
   if (!dropout.is_null() && !(dropout.value().is_number() && dropout.value().get<double>() == 0)) {
     dropout.unsupported("dropout makes ids random and is not supported; set it to null");
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    const Node affix = node.at(key);
+    const JsonNode affix = node.at(key);
     if (!affix.is_null() && !affix.text().empty())
       affix.unsupported("\"", affix.text(), "\" is not supported, only null is");
   }
-  if (node.at("byte_fallback").flag(false)) {
-    node.at("byte_fallback")
-        .unsupported("true is not supported (a SentencePiece vocabulary; byte-level ones need none)");
-  }
   BpeDescription out;
+  out.byte_fallback = node.at("byte_fallback").flag(false);
   out.fuse_unk = node.at("fuse_unk").flag(false);
   out.ignore_merges = node.at("ignore_merges").flag(false);
-  if (!node.at("unk_token").is_null()) out.unk_token = node.at("unk_token").text();
+  // GPT-2's file writes "" for none.
+  if (!node.at("unk_token").is_null() && !node.at("unk_token").text().empty()) {
+    out.unk_token = node.at("unk_token").text();
+  }
 
-  const Node vocabulary = node.at("vocab");
+  const JsonNode vocabulary = node.at("vocab");
   if (!vocabulary.value().is_object() || vocabulary.value().empty()) {
     vocabulary.corrupt("expected an object of tokens and ids, found ", vocabulary.value().type_name());
   }
@@ -167,7 +89,7 @@ BpeDescription read_bpe(const Node& node) {
     }
   }
   if (node.at("merges").is_null()) node.corrupt("the key \"merges\" is missing");
-  for (const Node& merge : node.at("merges").items()) {
+  for (const JsonNode& merge : node.at("merges").items()) {
     // Files converted from merges.txt keep its first line.
     if (merge.value().is_string() && merge.value().get_ref<const std::string&>().starts_with("#version")) continue;
     out.merges.push_back(read_merge(merge));
@@ -175,7 +97,7 @@ BpeDescription read_bpe(const Node& node) {
   return out;
 }
 
-std::vector<AddedToken> read_added(const Node& node, const BpeDescription& bpe) {
+std::vector<AddedToken> read_added(const JsonNode& node, const BpeDescription& bpe) {
   std::vector<AddedToken> out;
   if (node.is_null()) return out;
   std::unordered_map<std::string_view, std::int32_t> vocabulary;
@@ -184,7 +106,7 @@ std::vector<AddedToken> read_added(const Node& node, const BpeDescription& bpe) 
   std::set<std::string> seen;
   // A token that is not in the vocabulary gets the next free number, as Hugging Face tokenizers number them.
   auto next = static_cast<std::int32_t>(bpe.vocabulary.size());
-  for (const Node& item : node.items()) {
+  for (const JsonNode& item : node.items()) {
     item.keys({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
     AddedToken token;
     token.content = item.at("content").text();
@@ -209,117 +131,7 @@ std::vector<AddedToken> read_added(const Node& node, const BpeDescription& bpe) 
   return out;
 }
 
-PreTokenizerStep read_split(const Node& node) {
-  node.keys({"type", "pattern", "behavior", "invert"});
-  const std::string behavior = node.at("behavior").text();
-  if (behavior != "Isolated") {
-    node.at("behavior").unsupported("\"", behavior, "\" is not supported, only \"Isolated\" is");
-  }
-  node.at("invert").flag(false);  // matches and what lies between them are pieces either way
-  const Node pattern = node.at("pattern");
-  pattern.keys({"Regex", "String"});
-  if (pattern.has("Regex") == pattern.has("String"))
-    pattern.corrupt("expected one of the keys \"Regex\" and \"String\"");
-  PreTokenizerStep step;
-  step.kind = PreTokenizerStep::Kind::kSplit;
-  step.literal = pattern.has("String");
-  step.pattern = pattern.at(step.literal ? "String" : "Regex").text();
-  if (step.pattern.empty()) pattern.corrupt("the pattern is empty");
-  return step;
-}
-
-void read_pre_tokenizer(const Node& node, std::vector<PreTokenizerStep>& out) {
-  if (node.is_null()) node.unsupported("null is not supported; byte-level BPE needs \"ByteLevel\"");
-  const std::string type = type_of(node);
-  PreTokenizerStep step;
-  if (type == "Sequence") {
-    node.keys({"type", "pretokenizers"});
-    for (const Node& item : node.at("pretokenizers").items()) read_pre_tokenizer(item, out);
-    return;
-  }
-  if (type == "Digits") {
-    node.keys({"type", "individual_digits"});
-    step.kind = PreTokenizerStep::Kind::kDigits;
-    step.individual_digits = node.at("individual_digits").flag(false);
-  } else if (type == "Split") {
-    step = read_split(node);
-  } else if (type == "ByteLevel") {
-    node.keys({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-    step.kind = PreTokenizerStep::Kind::kByteLevel;
-    step.add_prefix_space = node.at("add_prefix_space").flag(true);
-    step.use_regex = node.at("use_regex").flag(true);
-  } else {
-    node.unsupported("the pre-tokenizer \"", type,
-                     "\" is not supported; supported: ByteLevel, Digits, Sequence, Split");
-  }
-  if (!out.empty() && out.back().kind == PreTokenizerStep::Kind::kByteLevel) {
-    node.unsupported("a pre-tokenizer after \"ByteLevel\" is not supported");
-  }
-  out.push_back(std::move(step));
-}
-
-void read_template(const Node& node, TokenizerDescription& out) {
-  node.keys({"type", "single", "pair", "special_tokens"});
-  std::map<std::string, std::vector<std::int32_t>> ids;
-  const Node table = node.at("special_tokens");
-  if (!table.value().is_object()) table.corrupt("expected an object, found ", table.value().type_name());
-  for (const auto& [name, unused] : table.value().items()) {
-    const Node entry = table.at(name);
-    entry.keys({"id", "ids", "tokens"});
-    for (const Node& id : entry.at("ids").items()) ids[name].push_back(id.id());
-  }
-  bool after_text = false;
-  for (const Node& piece : node.at("single").items()) {
-    piece.keys({"SpecialToken", "Sequence"});
-    if (piece.has("Sequence")) {
-      const std::string name = piece.at("Sequence").at("id").text();
-      if (name != "A" || after_text) piece.unsupported("the sequence \"", name, "\" is not supported; \"A\", once, is");
-      after_text = true;
-      continue;
-    }
-    const std::string name = piece.at("SpecialToken").at("id").text();
-    const auto found = ids.find(name);
-    if (found == ids.end()) piece.corrupt("the special token \"", name, "\" is not among special_tokens");
-    auto& side = after_text ? out.suffix_ids : out.prefix_ids;
-    side.insert(side.end(), found->second.begin(), found->second.end());
-  }
-  if (!after_text) node.corrupt("the template \"single\" has no sequence \"A\"");
-}
-
-void read_post_processor(const Node& node, TokenizerDescription& out, bool& has_template) {
-  if (node.is_null()) return;
-  const std::string type = type_of(node);
-  if (type == "Sequence") {
-    node.keys({"type", "processors"});
-    for (const Node& item : node.at("processors").items()) read_post_processor(item, out, has_template);
-  } else if (type == "ByteLevel") {
-    // It trims offsets, which here always are those of the bytes.
-    node.keys({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-  } else if (type == "TemplateProcessing") {
-    if (has_template) node.unsupported("a second \"TemplateProcessing\" is not supported");
-    has_template = true;
-    read_template(node, out);
-  } else {
-    node.unsupported("the post-processor \"", type,
-                     "\" is not supported; supported: ByteLevel, Sequence, TemplateProcessing");
-  }
-}
-
-void check_decoder(const Node& node) {
-  if (node.is_null()) node.unsupported("null is not supported; byte-level BPE needs \"ByteLevel\"");
-  const std::string type = type_of(node);
-  if (type == "Sequence") {
-    node.keys({"type", "decoders"});
-    const auto items = node.at("decoders").items();
-    if (items.size() != 1) node.unsupported("a sequence of ", items.size(), " decoders is not supported");
-    check_decoder(items.front());
-    return;
-  }
-  if (type != "ByteLevel") node.unsupported("the decoder \"", type, "\" is not supported, only \"ByteLevel\" is");
-  node.keys({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-}
-
-void check_ids(const Node& node, const TokenizerDescription& description) {
+void check_ids(const JsonNode& node, const TokenizerDescription& description) {
   std::unordered_set<std::int32_t> known;
   for (const auto& [unused, id] : description.bpe.vocabulary) known.insert(id);
   for (const AddedToken& token : description.added) known.insert(token.id);
@@ -330,7 +142,26 @@ void check_ids(const Node& node, const TokenizerDescription& description) {
   }
 }
 
-std::optional<std::string> read_token_text(const Node& node) {
+// Whether the vocabulary is in the byte-level alphabet, by the steps around it, which have to agree.
+void check_alphabet(const JsonNode& root, TokenizerDescription& out) {
+  const bool writes = !out.steps.empty() && out.steps.back().kind == PreTokenizerStep::Kind::kByteLevel;
+  const bool reads = std::any_of(out.decoder.begin(), out.decoder.end(),
+                                 [](const DecoderStep& step) { return step.kind == DecoderStep::Kind::kByteLevel; });
+  if (reads && !writes) {
+    root.at("pre_tokenizer")
+        .unsupported(out.steps.empty() ? "null is not supported" : "does not end with \"ByteLevel\"",
+                     ", but the decoder is \"ByteLevel\"; byte-level BPE has both");
+  }
+  if (writes && !reads) {
+    root.at("decoder").unsupported("is not \"ByteLevel\", but the pre-tokenizer is; byte-level BPE has both");
+  }
+  out.bpe.byte_level = writes;
+  if (writes && out.bpe.byte_fallback) {
+    root.at("model").at("byte_fallback").unsupported("true is not supported with \"ByteLevel\", which needs none");
+  }
+}
+
+std::optional<std::string> read_token_text(const JsonNode& node) {
   if (node.is_null()) return std::nullopt;
   return node.value().is_object() ? node.at("content").text() : node.text();
 }
@@ -339,7 +170,7 @@ std::optional<std::string> read_token_text(const Node& node) {
 
 TokenizerDescription parse_tokenizer_json(std::string_view text, const std::filesystem::path& file) {
   const json document = parse_json(text, file);
-  const Node root(document, "", file);
+  const JsonNode root(document, "", file);
   root.keys({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
              "decoder", "model"});
   if (root.at("version").is_null()) root.corrupt("the key \"version\" is missing; is this a tokenizer.json?");
@@ -347,19 +178,13 @@ TokenizerDescription parse_tokenizer_json(std::string_view text, const std::file
     root.at("version").unsupported("expected \"1.0\", found \"", root.at("version").text(), "\"");
   root.at("truncation").null_only("set it to null: how long a text may be is for its reader to say");
   root.at("padding").null_only("set it to null: batches are padded where they are made");
-  const Node normalizer = root.at("normalizer");
-  if (!normalizer.is_null()) {
-    normalizer.unsupported("the normalizer \"", type_of(normalizer), "\" is not supported, only null is");
-  }
   TokenizerDescription out;
   out.bpe = read_bpe(root.at("model"));
   out.added = read_added(root.at("added_tokens"), out.bpe);
-  const Node pre_tokenizer = root.at("pre_tokenizer");
-  read_pre_tokenizer(pre_tokenizer, out.steps);
-  if (out.steps.empty() || out.steps.back().kind != PreTokenizerStep::Kind::kByteLevel) {
-    pre_tokenizer.unsupported("does not end with \"ByteLevel\"; only byte-level BPE is supported");
-  }
-  check_decoder(root.at("decoder"));
+  read_normalizer(root.at("normalizer"), out.normaliser);
+  read_pre_tokenizer(root.at("pre_tokenizer"), out.steps);
+  read_decoder(root.at("decoder"), out.decoder);
+  check_alphabet(root, out);
   bool has_template = false;
   read_post_processor(root.at("post_processor"), out, has_template);
   check_ids(root.at("post_processor"), out);
@@ -372,7 +197,7 @@ SpecialTokenNames read_special_token_names(const std::filesystem::path& folder) 
     const auto file = folder / name;
     if (!std::filesystem::exists(file)) continue;
     const json document = parse_json(read_file(file), file);
-    const Node root(document, "", file);
+    const JsonNode root(document, "", file);
     if (!out.bos) out.bos = read_token_text(root.at("bos_token"));
     if (!out.eos) out.eos = read_token_text(root.at("eos_token"));
     if (!out.pad) out.pad = read_token_text(root.at("pad_token"));
@@ -380,14 +205,14 @@ SpecialTokenNames read_special_token_names(const std::filesystem::path& folder) 
   const auto file = folder / "generation_config.json";
   if (std::filesystem::exists(file)) {
     const json document = parse_json(read_file(file), file);
-    const Node root(document, "", file);
-    const Node bos = root.at("bos_token_id");
-    const Node eos = root.at("eos_token_id");
-    const Node pad = root.at("pad_token_id");
+    const JsonNode root(document, "", file);
+    const JsonNode bos = root.at("bos_token_id");
+    const JsonNode eos = root.at("eos_token_id");
+    const JsonNode pad = root.at("pad_token_id");
     if (!bos.is_null()) out.bos_id = bos.id();
     if (!pad.is_null()) out.pad_id = pad.id();
     if (eos.value().is_array()) {
-      for (const Node& id : eos.items()) out.eos_ids.push_back(id.id());
+      for (const JsonNode& id : eos.items()) out.eos_ids.push_back(id.id());
     } else if (!eos.is_null()) {
       out.eos_ids.push_back(eos.id());
     }

@@ -163,7 +163,9 @@ SplitPattern::SplitPattern(std::string_view pattern, bool literal) : code_(std::
 
 SplitPattern::~SplitPattern() = default;
 
-void SplitPattern::split(std::span<const char32_t> points, std::size_t base, std::vector<PieceRange>& out) const {
+// Calls take(begin, end, is_match) for each piece in turn.
+template <typename Take>
+void SplitPattern::each_piece(std::span<const char32_t> points, Take&& take) const {
   if (points.empty()) return;
   std::vector<std::uint8_t> symbols(points.size());
   std::transform(points.begin(), points.end(), symbols.begin(), [this](char32_t point) { return symbol(point); });
@@ -177,11 +179,50 @@ void SplitPattern::split(std::span<const char32_t> points, std::size_t base, std
             : pcre2_match(code_->code, symbols.data(), symbols.size(), done, 0, state.data, state.context);
     if (status == PCRE2_ERROR_NOMATCH) break;
     if (status < 0) fail(ErrorCode::kInternal, "the pre-tokenizer's pattern failed on a text: ", pcre_message(status));
-    if (found[0] > done) out.push_back({base + done, base + found[0]});
-    out.push_back({base + found[0], base + found[1]});
+    if (found[0] > done) take(done, found[0], false);
+    take(found[0], found[1], true);
     done = found[1];
   }
-  if (done < symbols.size()) out.push_back({base + done, base + symbols.size()});
+  if (done < symbols.size()) take(done, symbols.size(), false);
+}
+
+void SplitPattern::split(std::span<const char32_t> points, std::size_t base, std::vector<PieceRange>& out) const {
+  each_piece(points, [&](std::size_t begin, std::size_t end, bool) { out.push_back({base + begin, base + end}); });
+}
+
+void SplitPattern::find(std::span<const char32_t> points, std::vector<MatchedRange>& out) const {
+  each_piece(points,
+             [&](std::size_t begin, std::size_t end, bool is_match) { out.push_back({{begin, end}, is_match}); });
+}
+
+void SplitPattern::split(std::span<const char32_t> points, std::size_t base, SplitBehaviour behaviour, bool invert,
+                         std::vector<PieceRange>& out) const {
+  if (behaviour == SplitBehaviour::kIsolated) {
+    split(points, base, out);
+    return;
+  }
+  thread_local std::vector<MatchedRange> pieces;
+  pieces.clear();
+  find(points, pieces);
+  // Whether a piece joins the one before it; among delimiters in a row, the one next to the text joins.
+  const auto is_delimiter = [&](std::size_t i) { return pieces[i].is_match != invert; };
+  const auto joins_previous = [&](std::size_t i) {
+    switch (behaviour) {
+      case SplitBehaviour::kMergedWithPrevious: return is_delimiter(i) && !is_delimiter(i - 1);
+      case SplitBehaviour::kMergedWithNext: return is_delimiter(i - 1) && !is_delimiter(i);
+      case SplitBehaviour::kContiguous: return is_delimiter(i) == is_delimiter(i - 1);
+      default: return false;
+    }
+  };
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (behaviour == SplitBehaviour::kRemoved && is_delimiter(i)) continue;
+    const PieceRange& range = pieces[i].range;
+    if (i > 0 && joins_previous(i)) {
+      out.back().end = base + range.end;
+    } else {
+      out.push_back({base + range.begin, base + range.end});
+    }
+  }
 }
 
 }  // namespace palimpsest::model

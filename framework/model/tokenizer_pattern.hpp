@@ -24,6 +24,14 @@ struct PieceRange {
   bool operator==(const PieceRange&) const = default;
 };
 
+struct MatchedRange {
+  PieceRange range;
+  bool is_match;
+};
+
+// What becomes of the matches ("delimiters") of a "Split": as Hugging Face tokenizers name them.
+enum class SplitBehaviour { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
+
 class SplitPattern {
  public:
   // A regular expression, or with `literal` a text to be found as it stands. Throws Error(kUnsupported) naming the
@@ -36,12 +44,20 @@ class SplitPattern {
   // Cuts `points` at the matches' ends; what lies between matches stays, as pieces of its own ("Isolated"). Appends to
   // `out`, with `base` added to the positions. Lookaround sees `points` only.
   void split(std::span<const char32_t> points, std::size_t base, std::vector<PieceRange>& out) const;
+  // The same by another behaviour. `invert` exchanges the matches and what lies between them.
+  void split(std::span<const char32_t> points, std::size_t base, SplitBehaviour behaviour, bool invert,
+             std::vector<PieceRange>& out) const;
+  // The matches and what lies between them, in order.
+  void find(std::span<const char32_t> points, std::vector<MatchedRange>& out) const;
 
   // The number of groups that the pattern tells apart.
   std::size_t symbol_count() const { return symbol_count_; }
 
  private:
   std::uint8_t symbol(char32_t point) const { return blocks_[block_of_[point >> 8]][point & 0xFF]; }
+
+  template <typename Take>
+  void each_piece(std::span<const char32_t> points, Take&& take) const;
 
   struct Code;
   std::unique_ptr<Code> code_;

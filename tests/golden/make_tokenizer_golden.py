@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
-"""Writes tests/tokenizer/data: a small byte-level BPE and what Hugging Face tokenizers make of hostile text with it.
+"""Writes tests/tokenizer/data: small tokenizers and what Hugging Face tokenizers make of hostile text with them.
 
     pip install tokenizers==0.23.3
     make_tokenizer_golden.py tests/tokenizer/data
 
-tokenizer.json is trained on the sentences below. golden.json holds variants of it (other pre-tokenizers, post-processors,
-model options, added tokens), each with the ids, offsets (in characters) and decoded text of every case.
+Two are trained on the sentences below: tokenizer.json, byte-level BPE, and characters.json, BPE over characters with byte
+fallback. golden.json and golden_characters.json hold variants of them (other normalizers, pre-tokenizers, decoders,
+post-processors, model options, added tokens: the families of models among them), each with the ids, offsets (in characters)
+and decoded text of every case, and the ids of targets after prompts.
 """
 
 import argparse
 import copy
 import json
 import pathlib
+import unicodedata
 
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -72,6 +75,21 @@ TEXTS = [
     "def f(x):\n    if x:\n\t\treturn  x ** 2\n\n\n# end",
     "\u1e9e\u00df\u01c5\u02b0\u00aa\u0295 \u16ee\u3007 \u2460\u24b6 \u203f\u2040 \u2019 \u00ab\u00bb",
     "\U00016ff0\U0001e130\U00010d40\U00010d41 newer letters \ua7da\ua7dc \u1c89\u1c8a \u088f \U000105c0",
+    # Normal forms: singletons, exclusions, marks out of order, marks that block or do not, decompositions into marks alone.
+    "\u212b\u2126\u2000\u1fef \uf900\U0002f800 \u0958\ufb1d\ufb2c\u2adc \U0001d15e\u0344\u0f73\u0f75\u0f81",
+    "a\u0301\u0327\u0323b\u0334\u0301 \u0301\u0323 q\u0307\u0323 \u1e0b\u0323 \u1e69 s\u0323\u0307 s\u0307\u0323 A\u030a\u0301\u0345",
+    "\u1112\u1161\u11ab\ud55c \uac00\u11a8\u11a7\u11a8 \u1100\u1100\u1161\u11c2\u11c2 \u0cc6\u0cc2\u0cd5 \u09c7\u09be \U00011099\U000110ba",
+    "younger marks \U00011935\U00011930 a\u1df6\u0334 \U000105d2\u0307 a" + "\u0301\u0323" * 30 + "b<|\u0065\u0301nd|>",
+    # The marks and the fallback tokens of vocabularies over characters, written out.
+    "\u2581\u2581mark \u2581 a\u2581b  \u2581\u2581 <0x41><0xE6> <unk> <s>x</s> </s> [INST]y[/INST] ",
+    "   three before,    four between,  two after  ",
+]
+# Prompts and targets, whose ids after the prompt's are those of prompt, space and target.
+CONTINUATIONS = [
+    ("The capital of France is", "Paris"),
+    ("The mother tongue of Zażółć \U0001f600 is", "French, of course"),
+    ("In 1492 the number was", "1,000,000 or 42"),
+    ("cafe\u0301 e\u0301\u0302", "e\u0301te\u0301 東京"),
 ]
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -81,7 +99,15 @@ O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}
          r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 # Offsets are dumped where the wheel's are those of the text (they shift after a dropped byte or an added space).
-WITH_OFFSETS = ("smollm2", "llama3", "unknown_bytes")
+WITH_OFFSETS = ("smollm2", "llama3", "unknown_bytes", "qwen3", "llama2", "mistral", "gemma", "metaspace")
+# Variants that differ little from others get every third text.
+FEW = ("split_", "replace_", "unknown_characters", "dropped_characters", "ignore_merges_", "digits_metaspace")
+MARK = "\u2581"
+LLAMA2_NORMALIZER = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": MARK},
+                                                         {"type": "Replace", "pattern": {"String": " "}, "content": MARK}]}
+LLAMA2_DECODER = {"type": "Sequence", "decoders": [
+    {"type": "Replace", "pattern": {"String": MARK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+    {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
 DEEPSEEK_CJK = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
 
 
@@ -89,8 +115,20 @@ def byte_level(**options):
     return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True, **options}
 
 
-def split(pattern, kind="Regex"):
-    return {"type": "Split", "pattern": {kind: pattern}, "behavior": "Isolated", "invert": False}
+def split(pattern, kind="Regex", behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": {kind: pattern}, "behavior": behavior, "invert": invert}
+
+
+def replace(pattern, content, kind="String"):
+    return {"type": "Replace", "pattern": {kind: pattern}, "content": content}
+
+
+def metaspace(scheme, is_split):
+    return {"type": "Metaspace", "replacement": MARK, "prepend_scheme": scheme, "split": is_split}
+
+
+def decoders_of(*steps):
+    return {"type": "Sequence", "decoders": list(steps)}
 
 
 def sequence(*steps):
@@ -120,6 +158,28 @@ def train():
     return json.loads(tokenizer.to_str())
 
 
+def train_characters():
+    """As a SentencePiece vocabulary is laid out: specials, the 256 bytes, then pieces; characters that are rare are left out."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always", split=True)
+    special = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"]
+    data = [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=special + data, show_progress=False, limit_alphabet=110)
+    tokenizer.train_from_iterator([line.replace("  ", " ") for line in CORPUS.strip("\n").split("\n")] * 3 + ["a   b    c  d"] * 9,
+                                  trainer)
+    document = json.loads(tokenizer.to_str())
+    document["added_tokens"] = document["added_tokens"][:len(special)]
+    document["pre_tokenizer"] = None
+    document["normalizer"] = LLAMA2_NORMALIZER
+    document["decoder"] = LLAMA2_DECODER
+    # Runs of spaces, as SentencePiece models have them.
+    vocabulary, merges = document["model"]["vocab"], document["model"]["merges"]
+    for half in (1, 2, 4):
+        merges.append([MARK * half, MARK * half])
+        vocabulary.setdefault(MARK * half * 2, len(vocabulary))
+    return document
+
+
 def added(base, *tokens):
     out, following = copy.deepcopy(base["added_tokens"]), len(base["model"]["vocab"])
     for content, flags in tokens:
@@ -129,7 +189,7 @@ def added(base, *tokens):
     return out
 
 
-def variants(base):
+def byte_level_variants(base):
     digits = {"type": "Digits", "individual_digits": True}
     ends = [("<|endoftext|>", 0)]
     extra = added(base, ("[MASK]", {"lstrip": True, "special": True}), ("[STRIP]", {"rstrip": True}),
@@ -151,6 +211,21 @@ def variants(base):
     yield "o200k", {"pre_tokenizer": sequence(split(O200K), byte_level(use_regex=False))}, {}, []
     yield "cjk_and_literal", {"pre_tokenizer": sequence(split(r"\p{N}{1,3}"), split(DEEPSEEK_CJK), split("ab", "String"),
                                                         byte_level())}, {}, []
+    yield "qwen3", {"normalizer": {"type": "NFC"}, "pre_tokenizer": sequence(split(QWEN2), byte_level(use_regex=False)),
+                    "post_processor": byte_level()}, {"continuing_subword_prefix": "", "end_of_word_suffix": ""}, []
+    spaces = [(" " * n, {"normalized": True}) for n in range(24, 1, -1)]
+    yield "pythia", {"normalizer": {"type": "NFC"}, "pre_tokenizer": byte_level(trim_offsets=True),
+                     "added_tokens": added(base, ("<|padding|>", {"special": True}), *spaces, ("e\u0301t", {"normalized": True})),
+                     "post_processor": byte_level(trim_offsets=True)}, {}, []
+    yield "gptj", {"pre_tokenizer": byte_level(trim_offsets=True), "post_processor": byte_level(),
+                   "added_tokens": added(base, *((f"<|extratoken_{n}|>", {"normalized": True}) for n in range(1, 144)))}, {}, []
+    for behavior in ("Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        for invert in (False, True):
+            yield f"split_{behavior}" + "_inverted" * invert, {"pre_tokenizer": sequence(
+                split(r"[eo]|\s", behavior=behavior, invert=invert), byte_level())}, {}, []
+    yield "replace_regex", {"normalizer": {"type": "Sequence", "normalizers": [
+        replace(r"\s+", " ", "Regex"), replace("\u0301", "'"), {"type": "NFC"}, replace("ll", ""), replace("e", "\u00e9t")]},
+        "pre_tokenizer": byte_level(add_prefix_space=True)}, {}, []
     # Bytes that the vocabulary does not have: dropped, or the unknown token, alone or fused.
     lost = ["\u0104", "\u0106", "\u0100"]
     yield "dropped_bytes", {"pre_tokenizer": byte_level()}, {}, lost
@@ -158,51 +233,106 @@ def variants(base):
     yield "fused_unknown_bytes", {"pre_tokenizer": byte_level()}, {"unk_token": "!", "fuse_unk": True}, lost
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path)
-    folder = parser.parse_args().folder
-    base = train()
-    base["pre_tokenizer"] = byte_level()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.json").write_text(json.dumps(base, ensure_ascii=False, separators=(",", ":")) + "\n",
-                                           encoding="utf-8")
+def character_variants(base):
+    bos = {"post_processor": template([("<s>", 1)])}
+    specials = [{**token, "normalized": True} for token in base["added_tokens"]]
+    gemma = {"normalizer": replace(" ", MARK), "pre_tokenizer": split(" ", "String", "MergedWithPrevious"),
+             "decoder": decoders_of(replace(MARK, " "), {"type": "ByteFallback"}, {"type": "Fuse"})}
+    extra = added(base, ("[MASK]", {"lstrip": True, "special": True}), ("[STRIP]", {"rstrip": True}),
+                  ("word", {"single_word": True}), ("<norm>", {"normalized": True}), ("two words", {"normalized": True}))
+    yield "llama2", bos, {}, []
+    yield "llama2_normalized", {**bos, "added_tokens": specials}, {}, []
+    yield "llama2_added", {**bos, "added_tokens": extra}, {}, []
+    for scheme in ("first", "always", "never"):
+        yield "mistral" if scheme == "first" else f"metaspace_{scheme}", {
+            **bos, "normalizer": None, "pre_tokenizer": metaspace(scheme, False),
+            "decoder": LLAMA2_DECODER if scheme == "first" else metaspace(scheme, False)}, {}, []
+    yield "metaspace", {"normalizer": None, "pre_tokenizer": {"type": "Metaspace", "replacement": MARK, "add_prefix_space": True},
+                        "decoder": {"type": "Metaspace", "replacement": MARK, "add_prefix_space": True}}, {}, []
+    yield "metaspace_first_split", {"normalizer": {"type": "NFC"}, "pre_tokenizer": metaspace("first", True),
+                                    "added_tokens": extra}, {}, []
+    yield "digits_metaspace", {"normalizer": None, "pre_tokenizer": sequence({"type": "Digits", "individual_digits": True},
+                                                                             metaspace("first", False))}, {}, []
+    yield "gemma", {**bos, **gemma}, {}, []
+    yield "ignore_merges_characters", {**gemma, "pre_tokenizer": None}, {"ignore_merges": True}, []
+    yield "replace_regex_characters", {"normalizer": {"type": "Sequence", "normalizers": [
+        replace(r"\p{N}+", "number", "Regex"), {"type": "Prepend", "prepend": "ab "}, replace(" ", MARK)]},
+        "decoder": decoders_of(replace(r"\u2581+", " ", "Regex"), {"type": "Strip", "content": "e", "start": 2, "stop": 0},
+                               {"type": "ByteFallback"})}, {}, []
+    # Characters that the vocabulary does not have: bytes where it has all of them, the unknown token, or nothing.
+    yield "unknown_characters", {}, {"byte_fallback": False}, []
+    yield "unknown_characters_apart", {}, {"byte_fallback": False, "fuse_unk": False}, []
+    yield "unknown_characters_some_bytes", {}, {}, ["<0x9F>", "<0xE3>"]
+    yield "dropped_characters", {}, {"byte_fallback": False, "unk_token": None}, []
+
+
+def cases_of(name, tokenizer):
+    for index, text in enumerate(TEXTS):
+        if name.startswith(FEW) and index % 3:
+            continue
+        plain = tokenizer.encode(text, add_special_tokens=False)
+        full = tokenizer.encode(text, add_special_tokens=True)
+        case = {"text": index, "ids": plain.ids, "decoded": tokenizer.decode(plain.ids, skip_special_tokens=False)}
+        # After a change of normal form the wheel's offsets leave marks out; ours do not.
+        if name in WITH_OFFSETS and (tokenizer.normalizer is None or unicodedata.normalize("NFC", text) == text):
+            case["offsets"] = [x for pair in plain.offsets for x in pair]
+        if full.ids != plain.ids:
+            case["with_special"] = full.ids
+        if case["decoded"] == text:
+            del case["decoded"]
+        skipped = tokenizer.decode(plain.ids, skip_special_tokens=True)
+        if skipped != case.get("decoded", text):
+            case["decoded_without_special"] = skipped
+        yield case
+
+
+def continuations_of(tokenizer):
+    """The ids that follow the prompt's, where a tokenizer's text has the prompt's ids at its beginning."""
+    for prompt, target in CONTINUATIONS:
+        before = tokenizer.encode(prompt, add_special_tokens=True).ids
+        whole = tokenizer.encode(f"{prompt} {target}", add_special_tokens=True).ids
+        if whole[:len(before)] == before:
+            yield {"prompt": prompt, "target": target, "ids": whole[len(before):]}
+
+
+def write_golden(path, base, variants):
     out = []
-    for name, overrides, options, lost in variants(base):
+    for name, overrides, options, lost in variants:
         document = copy.deepcopy(base)
         document.update(overrides)
         document["model"].update(options)
         for token in lost:
             del document["model"]["vocab"][token]
         tokenizer = Tokenizer.from_str(json.dumps(document))
-        cases = []
-        for index, text in enumerate(TEXTS):
-            plain = tokenizer.encode(text, add_special_tokens=False)
-            full = tokenizer.encode(text, add_special_tokens=True)
-            case = {"text": index, "ids": plain.ids, "decoded": tokenizer.decode(plain.ids, skip_special_tokens=False)}
-            if name in WITH_OFFSETS:
-                case["offsets"] = [x for pair in plain.offsets for x in pair]
-            if full.ids != plain.ids:
-                case["with_special"] = full.ids
-            if case["decoded"] == text:
-                del case["decoded"]
-            skipped = tokenizer.decode(plain.ids, skip_special_tokens=True)
-            if skipped != case.get("decoded", text):
-                case["decoded_without_special"] = skipped
-            cases.append(case)
         # The halves of characters, and ids out of any order, so that the decoder meets bytes that are no UTF-8.
         pieces = []
         for start in range(3, 860, 97):
             ids = list(range(start, start + 40))
             pieces.append({"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False)})
-        out.append({"name": name, "overrides": overrides, "model_options": options, "removed_tokens": lost, "cases": cases,
+        out.append({"name": name, "overrides": overrides, "model_options": options, "removed_tokens": lost,
+                    "cases": list(cases_of(name, tokenizer)), "continuations": list(continuations_of(tokenizer)),
                     "pieces": pieces})
-    with open(folder / "golden.json", "w", encoding="ascii") as file:
+    with open(path, "w", encoding="ascii") as file:
         file.write('{"made_by": "tokenizers %s",\n"texts": [\n' % tokenizers.__version__)
         file.write(",\n".join(json.dumps(text) for text in TEXTS))
         file.write('\n],\n"variants": [\n')
         file.write(",\n".join(json.dumps(variant, separators=(",", ":")) for variant in out))
         file.write("\n]}\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    base = train()
+    base["pre_tokenizer"] = byte_level()
+    characters = train_characters()
+    for name, document in (("tokenizer", base), ("characters", characters)):
+        (folder / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n",
+                                             encoding="utf-8")
+    write_golden(folder / "golden.json", base, byte_level_variants(base))
+    write_golden(folder / "golden_characters.json", characters, character_variants(characters))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ namespace palimpsest::model {
 
 std::filesystem::path data_folder() { return std::filesystem::path(PALIMPSEST_TEST_DATA) / "tokenizer" / "data"; }
 
-nlohmann::json base_document() { return nlohmann::json::parse(read_file(data_folder() / "tokenizer.json")); }
+nlohmann::json base_document(const char* name) { return nlohmann::json::parse(read_file(data_folder() / name)); }
 
 std::shared_ptr<const Tokenizer> open_document(const nlohmann::json& document) {
   const TemporaryFolder folder;

@@ -1,4 +1,4 @@
-// The committed tokenizer and changed copies of it, for the tests of this folder.
+// The committed tokenizers and changed copies of them, for the tests of this folder.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,8 @@ namespace palimpsest::model {
 
 // tests/tokenizer/data
 std::filesystem::path data_folder();
-nlohmann::json base_document();
+// "tokenizer.json", byte-level BPE, or "characters.json", BPE over characters in Llama 2's manner.
+nlohmann::json base_document(const char* name = "tokenizer.json");
 
 // Opens `document` as a tokenizer.json.
 std::shared_ptr<const Tokenizer> open_document(const nlohmann::json& document);

@@ -44,12 +44,12 @@ palimpsest_status generate(palimpsest_model* model, const palimpsest_generation_
     options.rng = &rng;
     if (!stops.empty()) {
       options.stop = [&](std::int64_t, const std::vector<std::int64_t>& ids) {
-        return stop_at(tokenizer.decode(ids), stops) != std::string::npos;
+        return stop_at(tokenizer.decode_continuation(ids), stops) != std::string::npos;
       };
     }
     const auto made = model::generate(model->opened->config, model->at(request->stage), prompts, options);
     for (size_t i = 0; i < made.size() && sink_status == PALIMPSEST_OK; ++i) {
-      std::string text = tokenizer.decode(made[i], /*skip_special_tokens=*/true);
+      std::string text = tokenizer.decode_continuation(made[i], /*skip_special_tokens=*/true);
       text.resize(std::min(text.size(), stop_at(text, stops)));
       sink_status = sink->continuation(sink->context, i, text_of(text), made[i].data(), made[i].size());
     }

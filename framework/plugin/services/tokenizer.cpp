@@ -39,7 +39,8 @@ palimpsest_status decode(const palimpsest_host* host, const int64_t* ids, size_t
                          const palimpsest_text_sink* sink) {
   palimpsest_status sink_status = PALIMPSEST_OK;
   const palimpsest_status status = guarded([&] {
-    const std::string text = tokenizer_of(host).decode(std::vector<std::int64_t>(ids, ids + count));
+    // A token keeps its leading space, wherever it stands: what is decoded here are parts of texts.
+    const std::string text = tokenizer_of(host).decode_continuation(std::vector<std::int64_t>(ids, ids + count));
     sink_status = sink->text(sink->context, text_of(text));
   });
   return sink_status != PALIMPSEST_OK ? sink_status : status;

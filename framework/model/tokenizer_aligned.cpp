@@ -1,0 +1,49 @@
+#include "model/tokenizer_aligned.hpp"
+
+#include <algorithm>
+
+namespace palimpsest::model {
+
+AlignedText::AlignedText(std::string_view text) : bytes_(text), points_(decode_utf8(text)) {}
+
+AlignedText::AlignedText(const AlignedPoints& changed) : sources_(changed.sources) {
+  points_.points = changed.points;
+  points_.starts.reserve(changed.points.size() + 1);
+  for (const char32_t point : changed.points) {
+    points_.starts.push_back(owned_.size());
+    append_utf8(owned_, point);
+  }
+  points_.starts.push_back(owned_.size());
+  bytes_ = owned_;
+}
+
+ByteRange AlignedText::source_of_point(std::size_t point) const {
+  return sources_.empty() ? ByteRange{points_.starts[point], points_.starts[point + 1]} : sources_[point];
+}
+
+std::size_t AlignedText::point_over(std::size_t byte) const {
+  const auto after = std::upper_bound(points_.starts.begin(), points_.starts.end(), byte);
+  return static_cast<std::size_t>(after - points_.starts.begin()) - 1;
+}
+
+ByteRange AlignedText::source_of(std::size_t begin, std::size_t end) const {
+  if (sources_.empty()) return {begin, end};
+  // Where a point is as long as its source, it is cut as the source is.
+  const std::size_t first = point_over(begin);
+  const std::size_t last = point_over(end - 1);
+  const auto unchanged = [&](std::size_t point) {
+    return sources_[point].second - sources_[point].first == points_.starts[point + 1] - points_.starts[point];
+  };
+  return {sources_[first].first + (unchanged(first) ? begin - points_.starts[first] : 0),
+          sources_[last].second - (unchanged(last) ? points_.starts[last + 1] - end : 0)};
+}
+
+AlignedPoints AlignedText::copy(const PieceRange& range) const {
+  AlignedPoints out;
+  out.points.assign(points(range).begin(), points(range).end());
+  out.sources.reserve(out.points.size());
+  for (std::size_t point = range.begin; point < range.end; ++point) out.sources.push_back(source_of_point(point));
+  return out;
+}
+
+}  // namespace palimpsest::model
