@@ -4,9 +4,10 @@
 
 namespace palimpsest::model {
 
-AlignedText::AlignedText(std::string_view text) : bytes_(text), points_(decode_utf8(text)) {}
+AlignedText::AlignedText(std::string_view text) : given_(text), bytes_(text), points_(decode_utf8(text)) {}
 
-AlignedText::AlignedText(const AlignedPoints& changed) : sources_(changed.sources) {
+AlignedText::AlignedText(const AlignedPoints& changed, std::string_view given)
+    : given_(given), sources_(changed.sources) {
   points_.points = changed.points;
   points_.starts.reserve(changed.points.size() + 1);
   for (const char32_t point : changed.points) {
@@ -28,14 +29,19 @@ std::size_t AlignedText::point_over(std::size_t byte) const {
 
 ByteRange AlignedText::source_of(std::size_t begin, std::size_t end) const {
   if (sources_.empty()) return {begin, end};
-  // Where a point is as long as its source, it is cut as the source is.
+  if (begin == end) {  // a prefix that stands for nothing
+    const std::size_t at = sources_[std::min(point_over(begin), sources_.size() - 1)].first;
+    return {at, at};
+  }
   const std::size_t first = point_over(begin);
   const std::size_t last = point_over(end - 1);
-  const auto unchanged = [&](std::size_t point) {
-    return sources_[point].second - sources_[point].first == points_.starts[point + 1] - points_.starts[point];
-  };
-  return {sources_[first].first + (unchanged(first) ? begin - points_.starts[first] : 0),
-          sources_[last].second - (unchanged(last) ? points_.starts[last + 1] - end : 0)};
+  return {sources_[first].first + (is_unchanged(first) ? begin - points_.starts[first] : 0),
+          sources_[last].second - (is_unchanged(last) ? points_.starts[last + 1] - end : 0)};
+}
+
+bool AlignedText::is_unchanged(std::size_t point) const {
+  const auto& [begin, end] = sources_[point];
+  return given_.substr(begin, end - begin) == bytes({point, point + 1});
 }
 
 AlignedPoints AlignedText::copy(const PieceRange& range) const {

@@ -35,12 +35,13 @@ class AlignedText {
  public:
   // The caller's text itself; it outlives this object.
   explicit AlignedText(std::string_view text);
-  // A changed text.
-  explicit AlignedText(const AlignedPoints& changed);
+  // A changed text, and the caller's, which outlives this object too.
+  AlignedText(const AlignedPoints& changed, std::string_view given);
   AlignedText(const AlignedText&) = delete;
   AlignedText& operator=(const AlignedText&) = delete;
 
   std::string_view bytes() const { return bytes_; }
+  std::string_view given() const { return given_; }
   // Of all points, or of some.
   std::span<const char32_t> points() const { return points_.points; }
   std::span<const char32_t> points(const PieceRange& range) const {
@@ -62,7 +63,9 @@ class AlignedText {
 
  private:
   std::size_t point_over(std::size_t byte) const;
+  bool is_unchanged(std::size_t point) const;
 
+  std::string_view given_;
   std::string owned_;
   std::string_view bytes_;
   CodePoints points_;

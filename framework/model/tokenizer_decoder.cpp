@@ -28,7 +28,7 @@ std::string replaced(std::string_view piece, const Replacer& replacer) {
   const AlignedText text(piece);
   AlignedPoints points = text.copy({0, text.points().size()});
   replacer.apply(points);
-  return std::string(AlignedText(points).bytes());
+  return std::string(AlignedText(points, piece).bytes());
 }
 
 // The byte of "<0x41>".

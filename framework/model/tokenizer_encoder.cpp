@@ -69,7 +69,7 @@ void TextEncoder::encode(std::string_view text, bool continues, Encoding& out) c
     }
     AlignedPoints changed = given.copy(range);
     normaliser_.apply(changed, bare);
-    const AlignedText normalised(changed);
+    const AlignedText normalised(changed, text);
     encode_normalised(normalised, {0, changed.points.size()}, bare, out);
   }
 }
@@ -154,7 +154,7 @@ void TextEncoder::encode_metaspace(const AlignedText& text, const PieceRange& pi
   if (wants_prefix && !bare && marked.points.front() != description.mark) {
     prepend(marked, std::span(&description.mark, 1));
   }
-  const AlignedText changed(marked);
+  const AlignedText changed(marked, text.given());
   if (!description.split_at_marks) {
     encode_word(changed, {0, marked.points.size()}, false, out);
     return;

@@ -122,7 +122,7 @@ std::string Normaliser::apply(std::string_view text) const {
   const AlignedText whole(text);
   AlignedPoints points = whole.copy({0, whole.points().size()});
   apply(points, false);
-  return std::string(AlignedText(points).bytes());
+  return std::string(AlignedText(points, text).bytes());
 }
 
 }  // namespace palimpsest::model

@@ -2,12 +2,13 @@
 """Compares Palimpsest's tokenizer with Hugging Face tokenizers, id for id, on real lines and on every code point.
 
     compare_with_huggingface.py --dump build/bin/tokenizer_dump --tokenizer model/tokenizer.json \\
-        --texts passages.jsonl more.txt --least-lines 20000 --code-points --speed
+        --texts passages.jsonl more.txt --least-lines 20000 --code-points --marks 20000 --speed
 
 Texts: of a .jsonl or .json file every text value of every row, at any depth; of any other file every line. Compared are ids,
 offsets and the decoded text. The code points are all 1,112,064 that UTF-8 can write, so those assigned in any Unicode version
-are among them, each alone and in one text with letters, digits, spaces and apostrophes around it. Prints the counts; the exit
-status is 1 when anything differs or too few lines were given.
+are among them, each alone and in one text with letters, digits, spaces and apostrophes around it. Marks: random sequences of
+what normal forms compose, decompose and reorder. With --variants FOLDER the tokenizers are those of make_tokenizer_golden.py
+there, by name. Prints the counts; the exit status is 1 when anything differs or too few lines were given.
 """
 
 import argparse
@@ -15,11 +16,13 @@ import copy
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import unicodedata
 
 from tokenizers import Tokenizer
 
@@ -52,14 +55,42 @@ def lines_of(path):
             yield row
 
 
-def real_lines(paths):
-    """Each different non-empty line once, in order."""
+def real_lines(paths, longest, most):
+    """Each different non-empty line once, in order, in pieces of `longest` characters."""
     seen = {}
     for path in paths:
         for text in lines_of(path):
-            for begin in range(0, len(text), LONGEST):
-                seen.setdefault(text[begin:begin + LONGEST])
-    return [text for text in seen if text]
+            for begin in range(0, len(text), longest):
+                seen.setdefault(text[begin:begin + longest])
+    return [text for text in seen if text][:most]
+
+
+def mark_texts(count):
+    """Random sequences of letters, marks, composed letters, singletons and the letters of Hangul, the same on every run."""
+    composed = [chr(c) for c in range(0x110000) if unicodedata.decomposition(chr(c)) and "<" not in unicodedata.decomposition(chr(c))]
+    marks = [chr(c) for c in range(0x110000) if unicodedata.combining(chr(c))]
+    hangul = [chr(c) for c in (*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A7, 0x11C3), 0xAC00, 0xAC01, 0xD7A3)]
+    plain = list("aeEoucnsqZ \n1'") + ["\u05d0", "\u0915", "\u2581", "\u0cc6", "\u0dd9", "\U00011099"]
+    pick = random.Random(4)
+    for _ in range(count):
+        yield "".join(pick.choice(pick.choice((composed, marks, marks, hangul, plain))) for _ in range(pick.randrange(1, 13)))
+
+
+def variants(folder, names):
+    """(name, document) of the golden variants named."""
+    found = {}
+    for base, golden in (("tokenizer.json", "golden.json"), ("characters.json", "golden_characters.json")):
+        for variant in json.loads((folder / golden).read_text(encoding="utf-8"))["variants"]:
+            document = json.loads((folder / base).read_text(encoding="utf-8"))
+            document.update(variant["overrides"])
+            document["model"].update(variant["model_options"])
+            for token in variant["removed_tokens"]:
+                del document["model"]["vocab"][token]
+            found[variant["name"]] = document
+    missing = [name for name in names if name not in found]
+    if missing:
+        sys.exit(f"{folder} has no variant {missing[0]}; it has {', '.join(sorted(found))}")
+    return [(name, found[name]) for name in names]
 
 
 def code_point_texts(together):
@@ -91,6 +122,7 @@ class Comparison:
         untrimmed = copy.deepcopy(document)
         untrimmed["post_processor"] = None
         self.untrimmed = Tokenizer.from_str(json.dumps(untrimmed))
+        self.normal_form = "NFC" in json.dumps(document["normalizer"])
         # Where a byte has no token and no unknown token stands in, the wheel's offsets shift; ours do not.
         self.has_all_bytes = document["model"].get("unk_token") is not None or all(
             len(self.theirs.encode(text, add_special_tokens=False).ids) for text in map(chr, range(128)))
@@ -131,7 +163,8 @@ class Comparison:
                 self.report("ids", text, row["ids"], encoding.ids)
             elif row["decoded"] != back:
                 self.report("decoded text", text, row["decoded"], back)
-            elif self.has_all_bytes or back == text:
+            # After a change of normal form the wheel's offsets leave marks out; ours do not.
+            elif (self.has_all_bytes or back == text) and not (self.normal_form and unicodedata.normalize("NFC", text) != text):
                 self.offsets_compared += 1
                 offsets = in_characters(text, row["offsets"])
                 if offsets != encoding.offsets:
@@ -140,17 +173,24 @@ class Comparison:
     def report(self, what, text, ours, theirs):
         self.different += 1
         if self.different <= SHOWN:
-            print(f"different {what}: {ascii(text)}\n  Palimpsest:   {ascii(ours)}\n  Hugging Face: {ascii(theirs)}")
+            print(f"different {what}: {ascii(text)}")
+            if isinstance(ours, list) and len(ours) == len(theirs):
+                first = next(i for i, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1])
+                print(f"  first at token {first}: {ours[first]}, Hugging Face {theirs[first]}")
+            else:
+                print(f"  Palimpsest:   {ascii(ours)}\n  Hugging Face: {ascii(theirs)}")
 
 
 def in_characters(text, offsets):
-    """Byte offsets as those of the characters that the bytes belong to."""
+    """Byte offsets as those of the characters that the bytes belong to. A mark before a text, which stands for no byte of it,
+    has the first character there."""
+    pairs = [(a, max(b, a + 1)) for a, b in zip(offsets[::2], offsets[1::2])]
     if text.isascii():
-        return list(zip(offsets[::2], offsets[1::2]))
+        return pairs
     character = []
     for index, c in enumerate(text):
         character += [index] * len(c.encode("utf-8"))
-    return [(character[a], character[b - 1] + 1) for a, b in zip(offsets[::2], offsets[1::2])]
+    return [(character[a], character[b - 1] + 1) for a, b in pairs]
 
 
 def speed(comparison, texts):
@@ -171,34 +211,54 @@ def speed(comparison, texts):
           f"({max(ours) / max(theirs):.2f} times)")
 
 
+def compare(arguments, name, tokenizer, texts):
+    """The number of differences of one tokenizer, `name` before every line that is printed."""
+    different = 0
+    kinds = []
+    if arguments.texts:
+        kinds.append(("real lines", len(texts), texts))
+    if arguments.code_points:
+        kinds.append(("code points", 0x110000 - 0x800, code_point_texts(arguments.together)))
+    if arguments.marks:
+        kinds.append(("sequences of marks", arguments.marks, mark_texts(arguments.marks)))
+    for kind, count, given in kinds:
+        comparison = Comparison(arguments.dump, tokenizer)
+        comparison.run(given)
+        different += comparison.different
+        print(f"{name}{kind} compared: {count} in {comparison.compared} texts, with offsets: {comparison.offsets_compared}, "
+              f"different: {comparison.different}", flush=True)
+    if arguments.speed:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        speed(Comparison(arguments.dump, tokenizer), texts)
+    return different
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dump", type=pathlib.Path, required=True, help="the program tokenizer_dump")
-    parser.add_argument("--tokenizer", type=pathlib.Path, required=True, help="a tokenizer.json")
+    parser.add_argument("--tokenizer", type=pathlib.Path, nargs="*", default=[], help="tokenizer.json, one or several")
+    parser.add_argument("--variants", nargs="+", default=[], metavar="FOLDER NAME", help="variants of tests/tokenizer/data")
     parser.add_argument("--texts", type=pathlib.Path, nargs="*", default=[])
+    parser.add_argument("--longest", type=int, default=LONGEST, help="characters of a text, longer ones are cut into pieces")
     parser.add_argument("--least-lines", type=int, default=0)
+    parser.add_argument("--most-lines", type=int)
     parser.add_argument("--code-points", action="store_true")
     parser.add_argument("--together", type=int, default=1, help="code points in one text: quicker, and coarser reports")
+    parser.add_argument("--marks", type=int, default=0, metavar="COUNT", help="random sequences of marks")
     parser.add_argument("--speed", action="store_true")
     arguments = parser.parse_args()
 
+    texts = real_lines(arguments.texts, arguments.longest, arguments.most_lines)
     different = 0
-    texts = real_lines(arguments.texts)
-    if arguments.texts:
-        comparison = Comparison(arguments.dump, arguments.tokenizer)
-        comparison.run(texts)
-        different += comparison.different
-        print(f"real lines compared: {comparison.compared}, with offsets: {comparison.offsets_compared}, "
-              f"different: {comparison.different}")
-    if arguments.code_points:
-        comparison = Comparison(arguments.dump, arguments.tokenizer)
-        comparison.run(code_point_texts(arguments.together))
-        different += comparison.different
-        print(f"code points compared: {0x110000 - 0x800} in {comparison.compared} texts, with offsets: "
-              f"{comparison.offsets_compared}, different: {comparison.different}")
-    if arguments.speed:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        speed(Comparison(arguments.dump, arguments.tokenizer), texts)
+    for tokenizer in arguments.tokenizer:
+        name = f"{tokenizer}: " if len(arguments.tokenizer) > 1 else ""
+        different += compare(arguments, name, tokenizer, texts)
+    if arguments.variants:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, document in variants(pathlib.Path(arguments.variants[0]), arguments.variants[1:]):
+                path = pathlib.Path(folder) / f"{name}.json"
+                path.write_text(json.dumps(document), encoding="utf-8")
+                different += compare(arguments, f"{name}: ", path, texts)
     if len(texts) < arguments.least_lines:
         sys.exit(f"only {len(texts)} different lines were given; at least {arguments.least_lines} are wanted")
     return 1 if different else 0

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/error.hpp"
 #include "model/tokenizer_bytes.hpp"
 #include "model/tokenizer_classes.hpp"
 #include "model/tokenizer_pattern.hpp"
@@ -31,6 +32,26 @@ TEST(Pattern, MatchesAndWhatLiesBetweenArePieces) {
   EXPECT_THAT(split("a+b", "aab a+b", false), ElementsAre("aab", " a+b"));
   EXPECT_THAT(split("a+b", "aab a+b", true), ElementsAre("aab ", "a+b"));
   EXPECT_THAT(split("x", ""), ElementsAre());
+}
+
+TEST(Pattern, BehavioursSayWhereDelimitersGo) {
+  const SplitPattern pattern("-");
+  const auto pieces = [&](std::string_view text, SplitBehaviour behaviour, bool invert = false) {
+    const CodePoints points = decode_utf8(text);
+    std::vector<PieceRange> ranges;
+    pattern.split(points.points, 0, behaviour, invert, ranges);
+    std::string out;
+    for (const PieceRange& range : ranges) out += cat(text.substr(range.begin, range.end - range.begin), "|");
+    return out;
+  };
+  using enum SplitBehaviour;
+  EXPECT_EQ(pieces("-a--b-", kIsolated), "-|a|-|-|b|-|");
+  EXPECT_EQ(pieces("-a--b-", kRemoved), "a|b|");
+  EXPECT_EQ(pieces("-a--b-", kMergedWithPrevious), "-|a-|-|b-|");
+  EXPECT_EQ(pieces("-a--b-", kMergedWithNext), "-a|-|-b|-|");
+  EXPECT_EQ(pieces("-a--b-", kContiguous), "-|a|--|b|-|");
+  EXPECT_EQ(pieces("-a--b-", kRemoved, true), "-|-|-|-|");
+  EXPECT_EQ(pieces("--", kRemoved), "");
 }
 
 TEST(Pattern, ClassesHoldOtherClassesRangesAndEscapes) {

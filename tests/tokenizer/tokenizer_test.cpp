@@ -210,5 +210,100 @@ TEST(Subject, InsideALongerTokenIsThatToken) {
   EXPECT_EQ(tokenizer->index_of_subject_last_token(prompt, 3, 5), 2u);  // "th" of "the"
 }
 
+// A family's marks and normal forms must not move the subject: whatever a tokenizer changes, the bytes are the
+// caller's.
+std::vector<json> changing_documents() {
+  json nfc = base_document();
+  nfc["normalizer"] = {{"type", "NFC"}};
+  json prefixed = nfc;
+  prefixed["pre_tokenizer"]["add_prefix_space"] = true;
+  json first = base_document("characters.json");
+  first["normalizer"] = {{"type", "NFC"}};
+  first["pre_tokenizer"] = {
+      {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", false}};
+  return {nfc, prefixed, first, base_document("characters.json")};
+}
+
+TEST(Subject, LastTokenHoldsItsLastByteWhateverIsChanged) {
+  // Accents that are joined to their letters, marks that change places, Hangul in letters, a ligature's replacement.
+  const std::string prompt = "The cafe\u0301 of a\u0301\u0323\u0301b and \u1112\u1161\u11ab \u212b is in";
+  for (const json& document : changing_documents()) {
+    const auto tokenizer = open_document(document);
+    const Encoding encoding = tokenizer->encode_prompt(prompt);
+    std::size_t covered = 0;
+    for (const auto& [begin, end] : encoding.offsets) {
+      EXPECT_LE(begin, covered);  // nothing is left out
+      EXPECT_LE(end, prompt.size());
+      covered = std::max(covered, end);
+    }
+    EXPECT_EQ(covered, prompt.size());
+    for (const std::string subject :
+         {"The", "cafe\u0301", "a\u0301\u0323\u0301", "a\u0301\u0323\u0301b", "\u1112\u1161\u11ab", "\u212b", "in"}) {
+      SCOPED_TRACE(subject);
+      const std::size_t begin = prompt.find(subject);
+      const std::size_t end = begin + subject.size();
+      const std::size_t index = tokenizer->index_of_subject_last_token(prompt, begin, end);
+      EXPECT_LT(encoding.offsets[index].first, end);
+      EXPECT_GE(encoding.offsets[index].second, end);
+      if (index + 1 < encoding.offsets.size()) {
+        EXPECT_GE(encoding.offsets[index + 1].second, end);
+      }
+    }
+  }
+}
+
+TEST(Subject, AtTheBeginningIsNotTheMarkBeforeIt) {
+  const auto tokenizer = open_document(base_document("characters.json"));
+  const std::string prompt = "\u6771 is east";
+  const Encoding encoding = tokenizer->encode_prompt(prompt);
+  ASSERT_EQ(tokenizer->token_text(encoding.ids[0]), "\u2581");
+  EXPECT_EQ(encoding.offsets[0], (std::pair<std::size_t, std::size_t>{0, 0}));
+  const std::size_t index = tokenizer->index_of_subject_last_token(prompt, 0, 3);
+  EXPECT_EQ(encoding.offsets[index].second, 3u);
+  EXPECT_GT(index, 0u);
+}
+
+TEST(TargetRule, GoesOnFromThePromptWhateverIsPutBeforeATextAlone) {
+  for (json document : changing_documents()) {
+    const auto tokenizer = open_document(document);
+    const std::string prompt = "The capital of the country";
+    for (const std::string target : {"is there", " is there", "  is there"}) {
+      std::vector<std::int64_t> joined = tokenizer->encode_prompt(prompt).ids;
+      const Encoding encoded = tokenizer->encode_target(target);
+      joined.insert(joined.end(), encoded.ids.begin(), encoded.ids.end());
+      EXPECT_EQ(joined, tokenizer->encode_prompt(prompt + " is there").ids) << document["normalizer"];
+      EXPECT_EQ(encoded.offsets.back().second, target.size());
+    }
+    EXPECT_EQ(tokenizer->decode_continuation(tokenizer->encode_target("there").ids), " there");
+  }
+  EXPECT_THAT(open_document(base_document("characters.json"))->target_rule(),
+              testing::StartsWith("BPE over characters: a target is encoded with exactly one leading space"));
+}
+
+TEST(TargetRule, ContinuationsGoOnAsTheyStand) {
+  const auto tokenizer = open_document(base_document("characters.json"));
+  const auto text_of = [&](const std::string& text) { return texts(*tokenizer, tokenizer->encode_continuation(text)); };
+  EXPECT_EQ(text_of("the").front(), "the");
+  EXPECT_EQ(texts(*tokenizer, tokenizer->encode("the")).front(), "\u2581the");
+  EXPECT_EQ(text_of(" the"), texts(*tokenizer, tokenizer->encode("the")));
+  // What follows an added token begins anew, as in a whole text.
+  EXPECT_EQ(text_of("the<s>the"), (std::vector<std::string>{"the", "<s>", "\u2581the"}));
+}
+
+TEST(Tokenizer, DecodesTokenByTokenWhatItDecodesAtOnce) {
+  const auto tokenizer = open_document(base_document("characters.json"));
+  const std::string text = "The capital, 東京 \U0001F600 of  the \u2581 country\n";
+  const std::vector<std::int64_t> ids = tokenizer->encode(text).ids;
+  // Every beginning of the ids: what is whole of the text stands, what is not yet is U+FFFD.
+  for (std::size_t count = 1; count <= ids.size(); ++count) {
+    const std::string part = tokenizer->decode(std::span(ids).first(count));
+    const std::string whole = part.substr(0, part.find("\uFFFD"));
+    std::string expected = text;
+    expected.replace(expected.find("\u2581"), 3, " ");
+    EXPECT_TRUE(expected.starts_with(whole)) << part;
+  }
+  EXPECT_EQ(tokenizer->decode_continuation(ids), " " + tokenizer->decode(ids));
+}
+
 }  // namespace
 }  // namespace palimpsest::model
