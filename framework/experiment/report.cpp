@@ -213,8 +213,33 @@ double mean_of_cells(const Table& cells, const Configuration& configuration, std
   return n == 0 ? kNaN : sum / static_cast<double>(n);
 }
 
-// What the configuration is, and what its fine-tuning did to the task's own loss.
-std::string heading(const Table& cells, const Configuration& configuration) {
+// How good the edits were, as the quality gate judged them; means over replicates. "" where nothing was measured.
+std::string edits_words(const Table& gate, const Configuration& configuration) {
+  const auto mean = [&](std::string_view column) {
+    const auto& names = gate.values<std::string>("configuration");
+    const auto& values = gate.values<double>(column);
+    double sum = 0;
+    std::int64_t n = 0;
+    for (std::size_t row = 0; row < gate.rows(); ++row) {
+      if (names[row] != configuration.name || std::isnan(values[row])) continue;
+      sum += values[row];
+      ++n;
+    }
+    return n == 0 ? kNaN : sum / static_cast<double>(n);
+  };
+  std::string out;
+  const auto add = [&](std::string_view name, double value, std::string_view unit, const char* format) {
+    if (std::isnan(value)) return;
+    out += cat(out.empty() ? "the edits: " : ", ", name, ' ', fixed(value, format), unit);
+  };
+  add("efficacy", mean("efficacy"), "", "%.2f");
+  add("neighbourhood loss", mean("neighbourhood_loss"), "", "%.2f");
+  add("perplexity", 100 * mean("perplexity_rise"), " %", "%+.1f");
+  return out.empty() ? out : wrapped(out, 2, 4);
+}
+
+// What the configuration is, how good its edits were, and what its fine-tuning did to the task's own loss.
+std::string heading(const Table& cells, const Table& gate, const Configuration& configuration) {
   const std::size_t row = configuration.rows.front();
   const auto text = [&](std::string_view column) {
     const auto& id = cells.values<std::string>(column)[row];
@@ -225,6 +250,7 @@ std::string heading(const Table& cells, const Configuration& configuration) {
   out += tuned ? cat(", task ", text("task"), ", freeze policy ", text("freeze_policy")) : ", no fine-tuning";
   const auto n = configuration.rows.size();
   out = wrapped(cat(out, "; ", n, n == 1 ? " replicate" : " replicates"), 0, 4);
+  if (!configuration.unedited) out += edits_words(gate, configuration);
   if (!tuned) return out;
   const double before = mean_of_cells(cells, configuration, "validation_loss_before");
   const double after = mean_of_cells(cells, configuration, "validation_loss_after");
@@ -288,7 +314,7 @@ std::string report(const Measurements& measurements, const Table& summary, const
   std::int64_t fewest_replicates = std::numeric_limits<std::int64_t>::max();
   bool measured = false;
   for (const auto& configuration : configurations) {
-    out += heading(measurements.cells, configuration);
+    out += heading(measurements.cells, gate, configuration);
     const std::string metric = rows.metric_of(configuration.name);
     std::vector<std::vector<std::string>> table{
         {"role", "facts", "right", "retention (95 %)", "margin", "generated", "placebo"}};

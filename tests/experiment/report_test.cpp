@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/error.hpp"
 #include "base/files.hpp"
 #include "results/writer.hpp"
 #include "sample_file.hpp"
@@ -51,6 +52,7 @@ SampleFile two_variants() {
 TEST_F(Report, SaysWhatWasFound) {
   const auto text = of(two_variants());
   EXPECT_THAT(text, HasSubstr("plain: editor rome, task language_modeling, freeze policy none; 1 replicate\n"
+                              "  the edits: efficacy 1.00\n"
                               "  validation loss 3.250 -> 3.000 nat/token\n"));
   // role, facts, right, retention, margin, generated, placebo
   EXPECT_THAT(text, ContainsRegex("edited +4 +1.00 -> 0.25 +0.25 \\(0.00 to 0.75\\) +.1.00 -> -0.50 +0.25 +0.00"));
@@ -102,6 +104,19 @@ TEST_F(Report, NamesTheCellsThatFailedAndDrawsNothingFromThem) {
   EXPECT_THAT(text, Not(HasSubstr("What follows")));
   EXPECT_THAT(text, HasSubstr("No conclusion is drawn"));
   EXPECT_THAT(text, HasSubstr("the fine-tuning did not improve its own task"));
+}
+
+TEST_F(Report, SaysHowGoodTheEditsWere) {
+  SampleFile file;
+  file.retention();
+  file.metric("probe", {{"es", "rate", "base", "efficacy"}, {"ns", "rate", "base", "neighbourhood"}});
+  for (const std::int64_t replicate : {0, 1}) {
+    const std::string name = cat("r", replicate);
+    file.cell({name, replicate});
+    file.row("probe", {name, 0, "base", 0, replicate}, "f0", "edited", {0.0, 1.0});
+    file.row("probe", {name, 1, "edited", 0, replicate}, "f0", "edited", {1.0, replicate == 0 ? 0.9 : 1.0});
+  }
+  EXPECT_THAT(of(file), HasSubstr("\n  the edits: efficacy 1.00, neighbourhood loss 0.05\n"));
 }
 
 TEST_F(Report, WithoutFineTuningOrIntrinsicFactsOrOutcomes) {
