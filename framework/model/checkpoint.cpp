@@ -12,6 +12,7 @@
 #include "base/files.hpp"
 #include "base/hash.hpp"
 #include "model/architectures/registry.hpp"
+#include "model/architectures/stored.hpp"
 #include "model/safetensors.hpp"
 #include "model/safetensors_writer.hpp"
 #include "model/tokenizer.hpp"
@@ -56,27 +57,39 @@ DType stored_dtype_of(const at::Tensor& tensor, std::string_view name) {
   }
 }
 
-// The stored tensor, in place if its bytes allow it. `keeper` keeps the mapping alive as long as the tensor.
-at::Tensor read_tensor(const TensorView& view, bool transposed, const OpenOptions& options,
-                       const std::shared_ptr<const Checkpoint>& keeper) {
+// The stored tensor over the mapped bytes, which `keeper` keeps alive as long as the tensor.
+at::Tensor mapped(const TensorView& view, const std::shared_ptr<const Checkpoint>& keeper) {
   const at::ScalarType stored = scalar_type_of(view, keeper->folder());
   const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
-  at::Tensor tensor;
-  if (address % kAlignment == 0) {
-    tensor = at::from_blob(
+  if (address % size_of(view.dtype) == 0) {
+    return at::from_blob(
         const_cast<std::byte*>(view.bytes.data()), view.shape, [keeper](void*) {}, at::TensorOptions().dtype(stored));
-  } else {
-    tensor = at::empty(view.shape, at::TensorOptions().dtype(stored));
-    std::memcpy(tensor.mutable_data_ptr(), view.bytes.data(), view.bytes.size());
   }
-  tensor = tensor.to(options.device, options.dtype);
-  return transposed ? tensor.t().contiguous() : tensor;
+  at::Tensor tensor = at::empty(view.shape, at::TensorOptions().dtype(stored));
+  std::memcpy(tensor.mutable_data_ptr(), view.bytes.data(), view.bytes.size());
+  return tensor;
+}
+
+// The tensor as the model holds it: itself if its bytes can be used where they lie.
+at::Tensor settled(const at::Tensor& tensor, const OpenOptions& options) {
+  const bool usable = options.device.is_cpu() && tensor.scalar_type() == options.dtype && tensor.is_contiguous() &&
+                      reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % kAlignment == 0;
+  if (usable) return tensor;
+  return at::empty(tensor.sizes(), at::TensorOptions().dtype(options.dtype).device(options.device)).copy_(tensor);
 }
 
 void check_finite(const at::Tensor& tensor, const std::string& name, const std::filesystem::path& folder) {
   if (at::isfinite(tensor).all().item<bool>()) return;
   const std::int64_t bad = at::isfinite(tensor).logical_not().sum().item<std::int64_t>();
   fail(ErrorCode::kNumeric, folder.string(), ": tensor ", name, " holds ", bad, " values that are NaN or infinite");
+}
+
+// Whether the file names the decoder's tensors without the architecture's prefix.
+bool lacks_prefix(const Architecture& architecture, const Checkpoint& checkpoint) {
+  for (const TensorView* view : checkpoint.tensors()) {
+    if (view->name.starts_with(architecture.prefix)) return false;
+  }
+  return true;
 }
 
 bool is_buffer(const Architecture& architecture, std::string_view name) {
@@ -135,23 +148,24 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
   std::vector<ParameterInfo> infos = parameter_infos(model.config);
   std::vector<at::Tensor> tensors;
   std::set<std::string, std::less<>> expected;
+  const bool bare = lacks_prefix(architecture, *checkpoint);
   for (const ParameterInfo& info : infos) {
-    const StoredName stored = stored_name(architecture, info.name);
+    StoredName stored = stored_name(architecture, info.name);
+    if (bare && stored.name.starts_with(architecture.prefix)) stored.name.erase(0, architecture.prefix.size());
+    const std::vector<std::int64_t> shape = stored_shape(stored, info.shape);
     expected.insert(stored.name);
     const TensorView* view = checkpoint->find(stored.name);
     if (view == nullptr) {
       std::vector<std::string> names;
       for (const TensorView* other : checkpoint->tensors()) names.push_back(other->name);
       fail(ErrorCode::kNotFound, folder.string(), ": the tensor ", stored.name, " (", info.name, ", shape ",
-           shape_text(info.shape), ") is missing", did_you_mean(stored.name, names));
+           shape_text(shape), ") is missing", did_you_mean(stored.name, names));
     }
-    std::vector<std::int64_t> shape = info.shape;
-    if (stored.transposed) std::swap(shape.front(), shape.back());
     if (view->shape != shape) {
       fail(ErrorCode::kInvalidArgument, folder.string(), ": tensor ", stored.name, " has shape ",
            shape_text(view->shape), ", expected ", shape_text(shape), " from config.json");
     }
-    tensors.push_back(read_tensor(*view, stored.transposed, options, checkpoint));
+    tensors.push_back(settled(parameter_of(mapped(*view, checkpoint), stored, model.config), options));
     if (options.check_finite) check_finite(tensors.back(), stored.name, folder);
   }
   // A tied head may be stored all the same; it is embed.weight again.
@@ -172,19 +186,16 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
 }
 
 void save_model(const Model& model, const std::filesystem::path& folder) {
-  const Architecture& architecture = find_architecture(model.config.architecture, "the model's config");
-  std::vector<at::Tensor> tensors;  // keeps the bytes alive
+  std::vector<at::Tensor> parameters;
+  for (std::size_t i = 0; i < model.parameters.size(); ++i) parameters.push_back(model.parameters[i]);
+  // Keeps the bytes alive.
+  const auto tensors = stored_tensors(model.config, model.parameters.infos(), parameters);
   std::vector<NamedTensor> named;
-  const std::vector<ParameterInfo>& infos = model.parameters.infos();
-  for (std::size_t i = 0; i < infos.size(); ++i) {
-    const StoredName stored = stored_name(architecture, infos[i].name);
-    at::Tensor tensor = model.parameters[i].detach().to(at::kCPU);
-    tensor = (stored.transposed ? tensor.t() : tensor).contiguous();
-    named.push_back({stored.name,
-                     stored_dtype_of(tensor, infos[i].name),
+  for (const auto& [name, tensor] : tensors) {
+    named.push_back({name,
+                     stored_dtype_of(tensor, name),
                      tensor.sizes().vec(),
                      {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
-    tensors.push_back(std::move(tensor));
   }
   write_safetensors(folder / "model.safetensors", named, {{"format", "pt"}});
   for (const char* name : kSideFiles) {

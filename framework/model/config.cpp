@@ -1,5 +1,6 @@
 #include "model/config.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -50,8 +51,17 @@ Config parse_config(std::string_view text, std::string_view origin) {
   fields.finish();
   config.architecture = model_type;
   config.json = text;
+  if (config.sliding_window > 0) config.max_positions = std::min(config.max_positions, config.sliding_window);
   check(config, origin);
   return config;
+}
+
+std::string Config::limit_text() const {
+  if (sliding_window > 0 && max_positions == sliding_window) {
+    return cat("the model's attention slides over ", sliding_window,
+               " tokens (sliding_window in config.json), and sequences beyond that are not supported");
+  }
+  return cat("the model's positions are 0 to ", max_positions - 1);
 }
 
 Config read_config(const std::filesystem::path& folder) {

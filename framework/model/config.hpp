@@ -45,7 +45,8 @@ struct Config {
   double norm_eps = 1e-5;
   PositionScheme positions = PositionScheme::kRotary;
   RotaryConfig rotary;
-  bool parallel_block = false;  // attention and MLP read the same input, and share attention_norm
+  bool parallel_block = false;  // the MLP reads the layer's input, as attention does, not what attention adds to it
+  bool mlp_norm = true;         // false, of a parallel block only: the MLP reads attention_norm's result too
   Activation activation = Activation::kSilu;
   bool gated_mlp = true;
   bool qkv_bias = false;
@@ -54,11 +55,16 @@ struct Config {
   bool norm_bias = false;  // layer norms have one
   bool qk_norm = false;    // an RMS norm over each head's query and key, before the rotation
   bool tied_head = false;  // head.weight is embed.weight
+  bool head_bias = false;
+  // A token sees this many tokens, itself included; 0: all. Longer sequences are refused, so max_positions is no more.
+  std::int64_t sliding_window = 0;
 
   std::string json;  // config.json as read; save_model() writes it back
 
   std::int64_t query_width() const { return heads * head_dim; }
   std::int64_t kv_width() const { return kv_heads * head_dim; }
+  // Ends an error about a sequence that is too long: what sets the limit.
+  std::string limit_text() const;
 };
 
 // Reads `folder`/config.json. Throws Error: kNotFound, kCorrupt (not JSON), kInvalidArgument (a missing or senseless

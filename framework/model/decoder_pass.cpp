@@ -94,6 +94,16 @@ std::vector<HeadTerm> Weights::head_terms(const std::string& name, const at::Ten
   if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
     terms.push_back({at::linear(x, change->v.t()), change->u});
   }
+  if (const at::Tensor* bias = find_dense("head.bias")) {
+    // A bias is one more column, read with 1. It goes with the low-rank columns, which are few: the weight is not
+    // copied.
+    const HeadTerm column = {at::ones({x.size(0), 1}, x.options()), bias->unsqueeze(1)};
+    if (terms.size() == 1) {
+      terms.push_back(column);
+    } else {
+      terms[1] = {at::cat({terms[1].x, column.x}, 1), at::cat({terms[1].weight, column.weight}, 1)};
+    }
+  }
   return terms;
 }
 
@@ -163,8 +173,8 @@ Pass::Pass(const Config& config, const Parameters& parameters, const ForwardRequ
     const auto r = static_cast<std::size_t>(row);
     const std::int64_t begin = past_.lengths.empty() ? 0 : past_.lengths[r];
     if (begin + batch_.lengths()[r] > config.max_positions) {
-      fail(ErrorCode::kOutOfRange, "row ", row, " reaches position ", begin + batch_.lengths()[r] - 1,
-           "; the model's positions are 0 to ", config.max_positions - 1);
+      fail(ErrorCode::kOutOfRange, "row ", row, " reaches position ", begin + batch_.lengths()[r] - 1, "; ",
+           config.limit_text());
     }
     for (std::int64_t t = 0; t < batch_.lengths()[r]; ++t) positions.push_back(begin + t);
   }
@@ -368,7 +378,7 @@ at::Tensor Pass::layer(std::int64_t number, const at::Tensor& x) {
   at::Tensor normed = norm(stem + "attention_norm", x);
   const at::Tensor mixed = visit(SitePoint::kAttentionOut, number, attention(stem, number, normed));
   at::Tensor residual = x + mixed;
-  if (!config_.parallel_block) normed = norm(stem + "mlp_norm", residual);
+  if (config_.mlp_norm) normed = norm(stem + "mlp_norm", config_.parallel_block ? x : residual);
   at::Tensor gate;
   if (config_.gated_mlp) gate = weights_.linear(stem + "mlp.gate", normed);
   at::Tensor key = mlp_key(config_.activation, std::move(gate), weights_.linear(stem + "mlp.up", normed));
@@ -401,6 +411,8 @@ ForwardResult Pass::result() {
   if (!request_.logits.empty()) {
     const at::Tensor rows = final_rows(places(request_.logits, "logits"));
     result.logits = weights_.linear(head_name(), rows);
+    // A tied head's weight brings no bias with it.
+    if (config_.tied_head && config_.head_bias) result.logits = result.logits + weights_.dense("head.bias");
   }
   if (!request_.logprobs.empty()) {
     std::vector<RowPosition> positions;

@@ -30,6 +30,7 @@ class Weights {
   const at::Tensor& dense(const std::string& name) const;
   // Null when the model has no such parameter.
   const at::Tensor* find_dense(const std::string& name) const;
+  // The head's products, at most two; a bias is in them.
   std::vector<HeadTerm> head_terms(const std::string& name, const at::Tensor& x) const;
 
  private:

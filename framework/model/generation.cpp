@@ -66,7 +66,8 @@ void check_options(const Config& config, const std::vector<Tokens>& prompts, con
     const std::int64_t most = static_cast<std::int64_t>(prompts[i].size()) + options.max_new_tokens;
     if (most > config.max_positions) {
       fail(ErrorCode::kOutOfRange, "generation: prompt ", i, " of ", prompts[i].size(), " tokens and ",
-           options.max_new_tokens, " new ones exceed the model's ", config.max_positions, " positions");
+           options.max_new_tokens, " new ones exceed the model's ", config.max_positions,
+           " positions: ", config.limit_text());
     }
     for (const std::int64_t id : prompts[i]) {
       if (id < 0 || id >= config.vocabulary) {

@@ -56,7 +56,7 @@ std::vector<ParameterInfo> parameter_infos(const Config& config) {
     }
     add(stem + "attention.out", ParameterRole::kAttentionOut, layer, {hidden, config.query_width()},
         config.attention_out_bias);
-    if (!config.parallel_block) {
+    if (config.mlp_norm) {
       add(stem + "mlp_norm", ParameterRole::kMlpNorm, layer, {hidden}, config.norm_bias);
     }
     if (config.gated_mlp) {
@@ -67,6 +67,7 @@ std::vector<ParameterInfo> parameter_infos(const Config& config) {
   }
   add("final_norm", ParameterRole::kFinalNorm, -1, {hidden}, config.norm_bias);
   if (!config.tied_head) add("head", ParameterRole::kHead, -1, {config.vocabulary, hidden});
+  if (config.head_bias) infos.push_back({"head.bias", ParameterRole::kHead, -1, true, {config.vocabulary}});
   return infos;
 }
 

@@ -5,7 +5,7 @@
 //   layers.N.attention.{key,value}.weight [kv_heads * head_dim, hidden]
 //   layers.N.attention.out.weight [hidden, heads * head_dim]
 //   layers.N.attention.{query_norm,key_norm}.weight [head_dim] (qk_norm only)
-//   layers.N.mlp_norm.weight [hidden]                 layers.N.mlp.{gate,up}.weight [mlp_width, hidden]
+//   layers.N.mlp_norm.weight [hidden] (unless shared) layers.N.mlp.{gate,up}.weight [mlp_width, hidden]
 //   layers.N.mlp.down.weight [hidden, mlp_width]      final_norm.weight [hidden]
 //   head.weight [vocabulary, hidden] (absent when tied to embed.weight)
 // and `.bias` in place of `.weight` where the description has biases.

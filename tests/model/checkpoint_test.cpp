@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "base/files.hpp"
 #include "model/golden_model.hpp"
 #include "model/safetensors_writer.hpp"
+#include "model/weight_files.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -39,9 +41,10 @@ class CheckpointFolder : public ::testing::Test {
     return "(opened)";
   }
 
-  // Writes the folder's tensors again, changed.
-  void rewrite(const std::function<void(std::vector<NamedTensor>&)>& change) {
-    const auto file = SafetensorsFile::open(golden_folder("llama_tied") / "model.safetensors");
+  // Writes the tensors of `name` into the folder, changed, and its config.
+  void rewrite(const std::function<void(std::vector<NamedTensor>&)>& change, const std::string& name = "llama_tied") {
+    fs::copy_file(golden_folder(name) / "config.json", folder / "config.json", fs::copy_options::overwrite_existing);
+    const auto file = SafetensorsFile::open(golden_folder(name) / "model.safetensors");
     std::vector<NamedTensor> tensors;
     for (const TensorView& view : file->tensors()) tensors.push_back({view.name, view.dtype, view.shape, view.bytes});
     change(tensors);
@@ -77,6 +80,57 @@ TEST_F(CheckpointFolder, MissingWrongAndExtraTensorsAreNamed) {
     tensor.dtype = DType::kInt32;
   });
   EXPECT_THAT(refusal(ErrorCode::kUnsupported), HasSubstr("model.norm.weight is stored as I32"));
+}
+
+// As the files of the published GPT-2 are: saved without the head's class, with the tables of the attention mask.
+TEST_F(CheckpointFolder, PrefixMayLackAndBuffersAreNoWeights) {
+  const std::vector<std::uint8_t> table(128 * 128, 1);
+  const std::vector<float> one(1, -1e4F);
+  rewrite(
+      [&](auto& tensors) {
+        for (NamedTensor& tensor : tensors) tensor.name = tensor.name.substr(std::string("transformer.").size());
+        tensors.push_back({"h.0.attn.bias", DType::kUInt8, {1, 1, 128, 128}, std::as_bytes(std::span(table))});
+        tensors.push_back({"h.0.attn.masked_bias", DType::kFloat32, {}, std::as_bytes(std::span(one))});
+      },
+      "gpt2");
+  const Model bare = open_model(folder), whole = open_model(golden_folder("gpt2"));
+  for (std::size_t i = 0; i < whole.parameters.size(); ++i) {
+    EXPECT_TRUE(equal_bits(bare.parameters[i], whole.parameters[i])) << whole.parameters.infos()[i].name;
+  }
+  // Some with and some without is no such file.
+  rewrite([](auto& tensors) { named(tensors, "transformer.wpe.weight").name = "wpe.weight"; }, "gpt2");
+  EXPECT_THAT(refusal(ErrorCode::kNotFound), HasSubstr("transformer.wpe.weight (positions.weight"));
+}
+
+TEST_F(CheckpointFolder, AFusedTensorIsNamedAsItIsStored) {
+  rewrite([](auto& tensors) { named(tensors, "transformer.h.1.attn.c_attn.weight").shape = {96, 32}; }, "gpt2");
+  EXPECT_THAT(refusal(ErrorCode::kInvalidArgument),
+              HasSubstr("transformer.h.1.attn.c_attn.weight has shape [96, 32], expected [32, 96]"));
+  rewrite([](auto& tensors) { named(tensors, "gpt_neox.layers.2.attention.query_key_value.bias").name = "lost"; },
+          "gpt_neox");
+  EXPECT_THAT(
+      refusal(ErrorCode::kNotFound),
+      HasSubstr("gpt_neox.layers.2.attention.query_key_value.bias (layers.2.attention.query.bias, shape [96])"));
+}
+
+// Names, orientation, fusing: all that transformers wrote comes back as it was.
+TEST_F(CheckpointFolder, SavedTensorsAreThoseThatWereRead) {
+  for (const std::string& name : golden_names()) {
+    const auto checkpoint = Checkpoint::open(golden_folder(name));
+    OpenOptions options;
+    const DType dtype = checkpoint->tensors().front()->dtype;
+    if (dtype == DType::kBFloat16) options.dtype = at::kBFloat16;
+    if (dtype == DType::kFloat16) options.dtype = at::kHalf;
+    save_model(open_model(golden_folder(name), options), folder);
+    const auto saved = SafetensorsFile::open(folder / "model.safetensors");
+    EXPECT_EQ(saved->tensors().size(), checkpoint->tensors().size()) << name;
+    for (const TensorView* wanted : checkpoint->tensors()) {
+      const TensorView* found = saved->find(wanted->name);
+      ASSERT_NE(found, nullptr) << name << ": " << wanted->name;
+      EXPECT_EQ(found->shape, wanted->shape) << name << ": " << wanted->name;
+      EXPECT_TRUE(std::ranges::equal(found->bytes, wanted->bytes)) << name << ": " << wanted->name;
+    }
+  }
 }
 
 TEST_F(CheckpointFolder, DamagedFilesAreRefused) {

@@ -301,6 +301,24 @@ TEST_F(Refusals, TokensRowsAndPositions) {
   expect(ErrorCode::kOutOfRange, "the model's positions are 0 to 127");
 }
 
+// A token of Mistral sees the last sliding_window tokens: up to so many, all of them, and the numbers are exact.
+TEST(SlidingWindow, LongerSequencesAreRefusedByName) {
+  const Model mistral = open_model(golden_folder("mistral"));
+  ForwardRequest request;
+  request.token_ids = at::full({1, 96}, 5, at::kLong);
+  request.logits = {{0, 95}};
+  EXPECT_NO_THROW(forward(mistral, request));
+  request.token_ids = at::full({1, 97}, 5, at::kLong);
+  try {
+    forward(mistral, request);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kOutOfRange);
+    EXPECT_THAT(error.what(), HasSubstr("row 0 reaches position 96"));
+    EXPECT_THAT(error.what(), HasSubstr("slides over 96 tokens (sliding_window in config.json)"));
+  }
+}
+
 TEST_F(Refusals, LayersSitesAndCaches) {
   request.last_layer = 3;
   expect(ErrorCode::kOutOfRange, "last_layer 3: expected -1 to 2");

@@ -96,14 +96,16 @@ at::Tensor plain_logits(const Config& config, const Parameters& weights, const a
     const at::Tensor normed = plain_norm(config, weights, stem + "attention_norm", x);
     const at::Tensor mixed = plain_attention(config, weights, stem + "attention.", normed);
     if (config.parallel_block) {
-      x = x + mixed + plain_mlp(config, weights, stem + "mlp.", normed);
+      const at::Tensor read = config.mlp_norm ? plain_norm(config, weights, stem + "mlp_norm", x) : normed;
+      x = x + mixed + plain_mlp(config, weights, stem + "mlp.", read);
     } else {
       x = x + mixed;
       x = x + plain_mlp(config, weights, stem + "mlp.", plain_norm(config, weights, stem + "mlp_norm", x));
     }
   }
   const at::Tensor last = plain_norm(config, weights, "final_norm", x);
-  return last.matmul(weights.at(config.tied_head ? "embed.weight" : "head.weight").t());
+  const at::Tensor logits = last.matmul(weights.at(config.tied_head ? "embed.weight" : "head.weight").t());
+  return config.head_bias ? logits + weights.at("head.bias") : logits;
 }
 
 Config small() {
@@ -137,10 +139,16 @@ std::vector<Described> descriptions() {
   parallel.norm = NormKind::kLayer;
   parallel.norm_bias = true;
   parallel.parallel_block = true;
+  parallel.mlp_norm = false;
+  parallel.head_bias = true;
   parallel.rotary.fraction = 0.5;
   parallel.rotary.layout = RotaryLayout::kInterleaved;
   parallel.activation = Activation::kGelu;
   parallel.gated_mlp = false;
+  Config two_norms = parallel;
+  two_norms.mlp_norm = true;
+  two_norms.tied_head = true;
+  two_norms.rotary.layout = RotaryLayout::kHalf;
   Config query_norm = small();
   query_norm.qk_norm = true;
   query_norm.qkv_bias = true;
@@ -152,7 +160,11 @@ std::vector<Described> descriptions() {
   relu.activation = Activation::kRelu;
   relu.rotary.layout = RotaryLayout::kInterleaved;
   relu.rotary.theta = 100;
-  return {{"learned_positions", learned}, {"parallel_block", parallel}, {"query_norm", query_norm}, {"relu", relu}};
+  return {{"learned_positions", learned},
+          {"parallel_block", parallel},
+          {"two_norms", two_norms},
+          {"query_norm", query_norm},
+          {"relu", relu}};
 }
 
 class Description : public ::testing::TestWithParam<Described> {};
@@ -196,6 +208,34 @@ TEST_P(Description, EqualsThePlainDecoder) {
   suffix.cache = &cache;
   suffix.logits = {{0, 4}, {1, 2}};
   EXPECT_LT(max_difference(forward(config, single, suffix).logits, at::stack({wanted[8], wanted[13]})), 1e-4);
+}
+
+// What reads the head elsewhere than forward()'s logits: log-probabilities, with a low-rank head too, and the loss.
+TEST_P(Description, HeadEqualsThePlainDecoder) {
+  const Config& config = GetParam().config;
+  at::manual_seed(10);
+  std::vector<at::Tensor> tensors;
+  for (const ParameterInfo& info : parameter_infos(config)) tensors.push_back(0.4 * at::randn(info.shape, at::kDouble));
+  const Parameters exact(parameter_infos(config), tensors);
+  const at::Tensor ids = at::randint(0, 50, {1, 9}, at::kLong);
+  const auto plain_logprobs = [&](const Parameters& weights) {
+    const at::Tensor all = at::log_softmax(plain_logits(config, weights, ids[0]), 1);
+    return all.narrow(0, 0, 8).gather(1, ids[0].narrow(0, 1, 8).unsqueeze(1)).squeeze(1);
+  };
+  ForwardRequest request;
+  request.token_ids = ids;
+  for (std::int64_t t = 0; t < 8; ++t) request.logprobs.push_back({0, t, ids[0][t + 1].item<std::int64_t>()});
+  EXPECT_LT(max_difference(forward(config, exact, request).logprobs, plain_logprobs(exact)), 1e-5);
+  EXPECT_NEAR(causal_loss(config, exact, ids, {}, ids).item<double>(), -plain_logprobs(exact).mean().item<double>(),
+              1e-5);
+
+  const std::string head = config.tied_head ? "embed.weight" : "head.weight";
+  const at::Tensor u = at::randn({50, 2}, at::kDouble), v = at::randn({24, 2}, at::kDouble);
+  request.overrides[head] = {.dense = {}, .u = u, .v = v};
+  const at::Tensor changed = plain_logprobs(exact.with(head, exact.at(head) + u.matmul(v.t())));
+  EXPECT_LT(max_difference(forward(config, exact, request).logprobs, changed), 1e-5);
+  EXPECT_NEAR(causal_loss(config, exact, ids, {}, ids, request.overrides).item<double>(),
+              -changed.mean().item<double>(), 1e-5);
 }
 
 }  // namespace

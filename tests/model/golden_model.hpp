@@ -10,13 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "model/architectures/stored.hpp"
 #include "model/decoder.hpp"
 #include "model/safetensors.hpp"
 
 namespace palimpsest::model {
 
 inline const std::vector<std::string>& golden_names() {
-  static const std::vector<std::string> kNames = {"llama_tied", "llama_rope3", "llama_bfloat16", "llama_sharded"};
+  static const std::vector<std::string> kNames = {"llama_tied", "llama_rope3", "llama_bfloat16", "llama_sharded",
+                                                  "gpt2",       "gptj",        "gpt_neox",       "gpt_neox_serial",
+                                                  "mistral",    "qwen2",       "qwen3"};
   return kNames;
 }
 
@@ -46,6 +49,12 @@ class Reference {
  private:
   std::shared_ptr<const SafetensorsFile> file_;
 };
+
+// transformers' gradient of a parameter: the part of a stored tensor's that is its own.
+inline at::Tensor reference_gradient(const Reference& reference, const Config& config, const std::string& name) {
+  const StoredName stored = stored_name(find_architecture(config.architecture, "test"), name);
+  return parameter_of(reference.at("grad." + stored.name), stored, config);
+}
 
 inline double max_difference(const at::Tensor& a, const at::Tensor& b) {
   EXPECT_EQ(a.sizes(), b.sizes());

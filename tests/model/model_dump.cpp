@@ -7,6 +7,8 @@
 // that differs from row to row, from the same two; loss and
 // grad.<stored name> of the mean cross-entropy over gradient_ids; continuations [n, new_tokens]; seconds [4] of open,
 // first logits, loss and backward, generation.
+//
+// model_dump MODEL_FOLDER SAVED_FOLDER: opens and saves, no more.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -16,7 +18,7 @@
 #include <iostream>
 
 #include "base/error.hpp"
-#include "model/architectures/registry.hpp"
+#include "model/architectures/stored.hpp"
 #include "model/decoder.hpp"
 #include "model/generation.hpp"
 #include "model/safetensors.hpp"
@@ -120,9 +122,10 @@ void run(const char* folder, const char* input_path, const char* output_path, co
   loss.backward();
   seconds.push_back(clock.lap());
   results.emplace_back("loss", loss.detach().reshape({1}));
-  const Architecture& architecture = find_architecture(model.config.architecture, folder);
-  for (std::size_t i = 0; i < trained.size(); ++i) {
-    results.emplace_back("grad." + stored_name(architecture, trained.infos()[i].name).name, trained[i].grad());
+  std::vector<at::Tensor> gradients;
+  for (std::size_t i = 0; i < trained.size(); ++i) gradients.push_back(trained[i].grad());
+  for (auto& [name, gradient] : stored_tensors(model.config, trained.infos(), gradients)) {
+    results.emplace_back("grad." + name, std::move(gradient));
   }
 
   const at::Tensor prompt_ids = ids(*input, "prompts"), lengths = ids(*input, "prompt_lengths");
@@ -160,11 +163,15 @@ void run(const char* folder, const char* input_path, const char* output_path, co
 }  // namespace palimpsest::model
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::cerr << "usage: model_dump MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors SAVED_FOLDER\n";
+  if (argc != 3 && argc != 5) {
+    std::cerr << "usage: model_dump MODEL_FOLDER [INPUT.safetensors OUTPUT.safetensors] SAVED_FOLDER\n";
     return 2;
   }
   try {
+    if (argc == 3) {
+      palimpsest::model::save_model(palimpsest::model::open_model(argv[1]), argv[2]);
+      return 0;
+    }
     palimpsest::model::run(argv[1], argv[2], argv[3], argv[4]);
   } catch (const std::exception& error) {
     std::cerr << "model_dump: " << error.what() << "\n";

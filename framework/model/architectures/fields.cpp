@@ -14,6 +14,7 @@ namespace {
 constexpr std::array kChangesNumbers = {
     "quantization_config",
     "sliding_window",
+    "use_sliding_window",
     "attn_logit_softcapping",
     "final_logit_softcapping",
     "embedding_multiplier",
@@ -35,6 +36,10 @@ constexpr std::array kChangesNumbers = {
     "attention_chunk_size",
     "attn_scale",
     "layer_types",
+    "add_cross_attention",
+    "alibi",
+    "multi_query",
+    "new_decoder_architecture",
     "position_embedding_type",
     "scale_attn_by_inverse_layer_idx",
 };
@@ -116,6 +121,8 @@ const nlohmann::json* Fields::object(std::string_view key) {
   }
   return value;
 }
+
+bool Fields::has(std::string_view key) const { return object_.contains(std::string(key)); }
 
 void Fields::ignore(std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) seen_.emplace(key);

@@ -26,6 +26,8 @@ class Fields {
   std::string text(std::string_view key, std::string_view fallback);
   // The object under `key`, or null.
   const nlohmann::json* object(std::string_view key);
+  // Whether the field is there at all, be it null.
+  bool has(std::string_view key) const;
   // Known not to change what this runtime computes.
   void ignore(std::initializer_list<std::string_view> keys);
   // kUnsupported if the field is there with another value than null, false, or `neutral`.

@@ -8,7 +8,8 @@
 namespace palimpsest::model {
 namespace {
 
-constexpr std::array<const Architecture*, 1> kArchitectures = {&kLlama};
+constexpr std::array<const Architecture*, 7> kArchitectures = {&kGpt2,    &kGptJ,  &kGptNeoX, &kLlama,
+                                                               &kMistral, &kQwen2, &kQwen3};
 
 std::string with_layer(std::string_view pattern, std::string_view layer) {
   const std::size_t hole = pattern.find("{}");
@@ -36,9 +37,22 @@ StoredName stored_name(const Architecture& architecture, std::string_view canoni
   std::string_view layer;
   if (canonical.starts_with("layers.")) layer = canonical.substr(7, canonical.find('.', 7) - 7);
   for (const TensorName& rule : architecture.tensors) {
-    if (with_layer(rule.canonical, layer) == canonical) return {with_layer(rule.stored, layer), rule.transposed};
+    if (with_layer(rule.canonical, layer) != canonical) continue;
+    return {with_layer(rule.stored, layer), rule.transposed, rule.fused, rule.part};
   }
   fail(ErrorCode::kInternal, "architecture ", architecture.model_type, " has no stored name for ", canonical);
+}
+
+std::string markdown_table() {
+  std::string text =
+      "| `model_type` | models | the matrix that editors of MLP memories write, as stored | limits "
+      "|\n|---|---|---|---|\n";
+  for (const Architecture* architecture : kArchitectures) {
+    const StoredName down = stored_name(*architecture, "layers.N.mlp.down.weight");
+    text += cat("| `", architecture->model_type, "` | ", architecture->models, " | `", down.name, "` ",
+                down.transposed ? "[in, out]" : "[out, in]", " | ", architecture->limits, " |\n");
+  }
+  return text;
 }
 
 }  // namespace palimpsest::model
