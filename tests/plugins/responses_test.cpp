@@ -45,13 +45,5 @@ TEST(AskResponse, PredictsEachTokenFromTheOneBefore) {
   EXPECT_EQ(at[1].position, 3);
 }
 
-TEST(RowOf, RefusesWhatIsNotThere) {
-  const Rendered<int> rows = {std::vector{1, 2}, std::vector{3}};
-  EXPECT_EQ(row_of(rows, PALIMPSEST_VALIDATION, 0), 3);
-  EXPECT_THROW(row_of(rows, PALIMPSEST_VALIDATION, 1), Error);
-  EXPECT_THROW(row_of(rows, PALIMPSEST_TRAIN, -1), Error);
-  EXPECT_EQ(scored_rows(rows, 5).size(), 1U);
-}
-
 }  // namespace
 }  // namespace palimpsest::sdk

@@ -1,5 +1,7 @@
-// How documents are cut into windows, and what runs together.
+// How documents are cut into windows, what runs together, and what the sums say.
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "palimpsest/sdk/likelihood.hpp"
 
@@ -56,6 +58,16 @@ TEST(Batches, AreBoundedAndHoldAll) {
   }
   for (const int times : seen) EXPECT_EQ(times, 1);
   EXPECT_EQ(detail::batches({100000}).size(), 1U);
+}
+
+TEST(Likelihood, IsTheMeanOverAllTokensOfAllDocuments) {
+  Likelihood all;
+  all.add({std::log(0.5) + std::log(0.25), 2});
+  all.add({std::log(0.125), 1});
+  EXPECT_EQ(all.tokens, 3);
+  EXPECT_NEAR(all.mean_nll(), 2 * std::log(2.0), 1e-12);
+  EXPECT_NEAR(all.perplexity(), 4, 1e-12);
+  EXPECT_NEAR(all.bits(), 6, 1e-12);
 }
 
 }  // namespace

@@ -41,8 +41,7 @@ class AboveEdited : public sdk::FreezePolicy {
   void decide(const palimpsest_model_info& info, std::span<const sdk::ParameterInfo> parameters,
               std::span<const sdk::UpdateView> updates, const sdk::Freezing& freezing) override {
     const sdk::EditedPlaces edited = sdk::find_edited(parameters, updates);
-    const sdk::Outside outside{p_.freeze_embedding, p_.freeze_final_norm, p_.freeze_head};
-    outside.check(parameters, "freeze_head", "freeze_embedding");
+    const sdk::Outside outside = sdk::frozen_outside(p_, parameters);
     const std::int64_t last = *sdk::edited_layers(info, edited, p_.layers).rbegin();
     sdk::freeze_where(
         host_, parameters, freezing,

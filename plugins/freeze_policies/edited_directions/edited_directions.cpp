@@ -32,7 +32,7 @@ class EditedDirections : public sdk::FreezePolicy {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("side", &Parameters::side,
                 "Which directions of an edited matrix stay: those that the update writes (out), those that it reads "
                 "(in), or both.")
@@ -42,10 +42,8 @@ class EditedDirections : public sdk::FreezePolicy {
               "Of a dense update, the leading directions that hold this share of its squared norm; of a low-rank one, "
               "always all.")
               .at_least(0)
-              .at_most(1),
-          field("freeze_embedding", &Parameters::freeze_embedding, sdk::kFreezeEmbeddingDoc),
-          field("freeze_final_norm", &Parameters::freeze_final_norm, sdk::kFreezeFinalNormDoc),
-          field("freeze_head", &Parameters::freeze_head, sdk::kFreezeHeadDoc));
+              .at_most(1));
+      return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"edited_directions", "1.0.0",
@@ -60,8 +58,7 @@ class EditedDirections : public sdk::FreezePolicy {
                 "the model was not edited (0 recorded updates), so there are no edited directions to keep; give the "
                 "unedited control freeze_policy = \"none\"");
     }
-    const sdk::Outside outside{p_.freeze_embedding, p_.freeze_final_norm, p_.freeze_head};
-    outside.check(parameters, "freeze_head", "freeze_embedding");
+    const sdk::Outside outside = sdk::frozen_outside(p_, parameters);
     sdk::find_edited(parameters, updates);  // every update is of a parameter of this model
     std::map<std::string_view, std::vector<editing::MatrixUpdate>> by_parameter;
     for (const auto& update : updates) by_parameter[update.parameter].push_back(tensors_of(update));

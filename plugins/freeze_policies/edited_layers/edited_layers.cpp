@@ -23,17 +23,15 @@ class EditedLayers : public sdk::FreezePolicy {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("granularity", &Parameters::granularity,
                 "What of a layer is frozen: the edited matrices, its MLP with the norm before it, or all of it.")
               .choices(sdk::kGranularities),
           field("margin", &Parameters::margin, "Layers on either side of each that are frozen too.")
               .unit("layer")
               .at_least(0),
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0),
-          field("freeze_embedding", &Parameters::freeze_embedding, sdk::kFreezeEmbeddingDoc),
-          field("freeze_final_norm", &Parameters::freeze_final_norm, sdk::kFreezeFinalNormDoc),
-          field("freeze_head", &Parameters::freeze_head, sdk::kFreezeHeadDoc));
+          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0));
+      return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"edited_layers", "1.1.0", "Freezes the layers that the edit changed."};
@@ -43,8 +41,7 @@ class EditedLayers : public sdk::FreezePolicy {
   void decide(const palimpsest_model_info& info, std::span<const sdk::ParameterInfo> parameters,
               std::span<const sdk::UpdateView> updates, const sdk::Freezing& freezing) override {
     const sdk::EditedPlaces edited = sdk::find_edited(parameters, updates);
-    const sdk::Outside outside{p_.freeze_embedding, p_.freeze_final_norm, p_.freeze_head};
-    outside.check(parameters, "freeze_head", "freeze_embedding");
+    const sdk::Outside outside = sdk::frozen_outside(p_, parameters);
     const bool only_outside = !edited.outside.empty();
     const std::set<std::int64_t> layers =
         sdk::with_margin(info, sdk::edited_layers(info, edited, p_.layers, only_outside), p_.margin);

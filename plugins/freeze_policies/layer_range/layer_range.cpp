@@ -21,12 +21,10 @@ class LayerRange : public sdk::FreezePolicy {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("first", &Parameters::first, "First frozen layer, counted from 0.").at_least(0).required(),
-          field("last", &Parameters::last, "Last frozen layer, inclusive.").at_least(0).required(),
-          field("freeze_embedding", &Parameters::freeze_embedding, sdk::kFreezeEmbeddingDoc),
-          field("freeze_final_norm", &Parameters::freeze_final_norm, sdk::kFreezeFinalNormDoc),
-          field("freeze_head", &Parameters::freeze_head, sdk::kFreezeHeadDoc));
+          field("last", &Parameters::last, "Last frozen layer, inclusive.").at_least(0).required());
+      return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"layer_range", "1.1.0", "Freezes a range of layers."};
@@ -43,8 +41,7 @@ class LayerRange : public sdk::FreezePolicy {
     if (p_.last >= info.layers) {
       sdk::fail(PALIMPSEST_OUT_OF_RANGE, "last is ", p_.last, "; the model has layers 0 to ", info.layers - 1);
     }
-    const sdk::Outside outside{p_.freeze_embedding, p_.freeze_final_norm, p_.freeze_head};
-    outside.check(parameters, "freeze_head", "freeze_embedding");
+    const sdk::Outside outside = sdk::frozen_outside(p_, parameters);
     sdk::freeze_where(
         host_, parameters, freezing,
         "layers " + std::to_string(p_.first) + " to " + std::to_string(p_.last) + " and what goes with them",

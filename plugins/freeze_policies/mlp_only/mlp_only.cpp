@@ -1,45 +1,18 @@
 // Freezes the MLP of every layer, and on request what belongs to no layer.
-#include <span>
-#include <tuple>
-
 #include "palimpsest/sdk/freezing.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 
-namespace palimpsest::mlp_only {
 namespace {
 
-class MlpOnly : public sdk::FreezePolicy {
+using namespace palimpsest;
+
+class MlpOnly : public sdk::PartOfEveryLayer {
  public:
-  struct Parameters {
-    bool freeze_embedding = false;
-    bool freeze_final_norm = false;
-    bool freeze_head = false;
-
-    static constexpr auto fields() {
-      using sdk::field;
-      return std::tuple(field("freeze_embedding", &Parameters::freeze_embedding, sdk::kFreezeEmbeddingDoc),
-                        field("freeze_final_norm", &Parameters::freeze_final_norm, sdk::kFreezeFinalNormDoc),
-                        field("freeze_head", &Parameters::freeze_head, sdk::kFreezeHeadDoc));
-    }
-  };
   static constexpr sdk::Info kInfo{"mlp_only", "1.0.0", "Freezes the MLP of every layer, and only that."};
-
-  MlpOnly(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
-
-  void decide(const palimpsest_model_info&, std::span<const sdk::ParameterInfo> parameters,
-              std::span<const sdk::UpdateView>, const sdk::Freezing& freezing) override {
-    const sdk::Outside outside{p_.freeze_embedding, p_.freeze_final_norm, p_.freeze_head};
-    outside.check(parameters, "freeze_head", "freeze_embedding");
-    sdk::freeze_where(host_, parameters, freezing, "the MLP of every layer",
-                      [&](const sdk::ParameterInfo& p) { return p.layer >= 0 ? sdk::is_mlp(p) : outside.covers(p); });
-  }
-
- private:
-  sdk::Host host_;
-  Parameters p_;
+  MlpOnly(sdk::Host host, const Parameters& parameters)
+      : PartOfEveryLayer(host, parameters, "the MLP of every layer", sdk::is_mlp) {}
 };
 
 }  // namespace
-}  // namespace palimpsest::mlp_only
 
-PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<palimpsest::mlp_only::MlpOnly>)
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<MlpOnly>)

@@ -28,7 +28,7 @@ class RandomLayers : public sdk::FreezePolicy {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("granularity", &Parameters::granularity,
                 "What of a layer is frozen: the matrices that stand where the edit changed some, its MLP with the norm "
                 "before it, or all of it.")
@@ -37,10 +37,8 @@ class RandomLayers : public sdk::FreezePolicy {
                 "As in edited_layers: layers on either side of each edited one that it would freeze too.")
               .unit("layer")
               .at_least(0),
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0),
-          field("freeze_embedding", &Parameters::freeze_embedding, sdk::kFreezeEmbeddingDoc),
-          field("freeze_final_norm", &Parameters::freeze_final_norm, sdk::kFreezeFinalNormDoc),
-          field("freeze_head", &Parameters::freeze_head, sdk::kFreezeHeadDoc));
+          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0));
+      return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"random_layers", "1.0.0",
@@ -57,8 +55,7 @@ class RandomLayers : public sdk::FreezePolicy {
           ", which belongs to no layer, so edited_layers freezes it and no other layers are as much; give layers = "
           "[...]");
     }
-    const sdk::Outside outside{p_.freeze_embedding, p_.freeze_final_norm, p_.freeze_head};
-    outside.check(parameters, "freeze_head", "freeze_embedding");
+    const sdk::Outside outside = sdk::frozen_outside(p_, parameters);
     const std::set<std::int64_t> replaced =
         sdk::with_margin(info, sdk::edited_layers(info, edited, p_.layers), p_.margin);
     const std::set<std::int64_t> drawn = draw(info, replaced);

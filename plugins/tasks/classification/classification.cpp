@@ -1,7 +1,6 @@
 // Text classification by language: a text is rendered into a prompt, its label is a word that follows. Trained on the
 // label's tokens; classified by which label is the most probable after the prompt.
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -9,21 +8,19 @@
 #include <utility>
 #include <vector>
 
+#include "palimpsest/sdk/dataset_task.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/sdk/probing.hpp"
-#include "palimpsest/sdk/responses.hpp"
 #include "scores.hpp"
 
 namespace palimpsest::classification {
 namespace {
 
-struct Row {
-  std::string prompt;
+struct Row : sdk::PromptedRow {
   std::size_t label = 0;
-  sdk::Prompted ids;
 };
 
-class Classification : public sdk::FineTuneTask {
+class Classification : public sdk::RowTask<Row> {
  public:
   struct Parameters {
     sdk::Path file;
@@ -39,7 +36,7 @@ class Classification : public sdk::FineTuneTask {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("file", &Parameters::file, "Labelled texts to train on, .jsonl or .csv.").required(),
           field("text_column", &Parameters::text_column, "Column that holds the text."),
           field("label_column", &Parameters::label_column, "Column that holds its label."),
@@ -48,21 +45,8 @@ class Classification : public sdk::FineTuneTask {
           field("labels", &Parameters::labels,
                 "The labels as the file has them; empty: those of the rows to train on, in alphabetical order."),
           field("label_words", &Parameters::label_words,
-                "The words that stand for `labels` after the prompt, in their order; empty: the labels themselves."),
-          field("validation_share", &Parameters::validation_share,
-                "Share of the rows that is held out, drawn by the experiment's seed; between 0 and 1.")
-              .at_least(0.0001)
-              .at_most(0.9),
-          field("filter", &Parameters::filter,
-                "Drop rows that have to do with the facts of the experiment (its irrelevance filter)."),
-          field("example_tokens", &Parameters::example_tokens,
-                "Longest example, prompt and label together; longer ones are left out. Set training.block_size to as "
-                "much.")
-              .unit("token")
-              .at_least(2),
-          field("score_examples", &Parameters::score_examples, "Held-out examples that the score reads at most.")
-              .unit("example")
-              .at_least(1));
+                "The words that stand for `labels` after the prompt, in their order; empty: the labels themselves."));
+      return std::tuple_cat(own, sdk::row_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{
@@ -70,7 +54,7 @@ class Classification : public sdk::FineTuneTask {
       "Text classification with verbalised labels; scored by accuracy and macro-averaged F1."};
 
   Classification(sdk::Host host, const Parameters& parameters)
-      : host_(host), p_(parameters), prompt_("template", p_.prompt_template, {"text"}) {
+      : RowTask(host), p_(parameters), prompt_("template", p_.prompt_template, {"text"}) {
     prompt_.refuse_space_at_end();
     if (!p_.label_words.empty() && p_.label_words.size() != p_.labels.size()) {
       sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "label_words has ", p_.label_words.size(), " entries and labels ",
@@ -83,23 +67,13 @@ class Classification : public sdk::FineTuneTask {
         host_.open_dataset(p_.file, {p_.text_column.str(), p_.label_column.str()}, p_.validation_share, p_.filter);
     find_labels(data);
     const std::int64_t longest = std::min(p_.example_tokens, model.info().max_positions);
-    rows_ = sdk::render_rows<Row>(host_, data, p_.file, longest,
-                                  [&](palimpsest_split split, std::int64_t i) -> std::optional<Row> {
-                                    Row row;
-                                    row.label = index_of(data.text(split, i, 1));
-                                    row.prompt = prompt_.fill({data.text(split, i, 0)});
-                                    row.ids = sdk::prompted(host_, row.prompt, words_[row.label]);
-                                    if (row.ids.size() > static_cast<std::size_t>(longest)) return std::nullopt;
-                                    return row;
-                                  });
-  }
-
-  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PAD; }
-  std::int64_t count(palimpsest_split split) override {
-    return static_cast<std::int64_t>(rows_.at(static_cast<std::size_t>(split)).size());
-  }
-  sdk::Example example(palimpsest_split split, std::int64_t index) override {
-    return sdk::example_of(sdk::row_of(rows_, split, index).ids);
+    render_rows(data, p_.file, longest, [&](palimpsest_split split, std::int64_t i) {
+      Row row;
+      row.label = index_of(data.text(split, i, 1));
+      row.prompt = prompt_.fill({data.text(split, i, 0)});
+      row.ids = sdk::prompted(host_, row.prompt, words_[row.label]);
+      return row;
+    });
   }
 
   std::span<const palimpsest_column> score_columns() const override {
@@ -118,7 +92,7 @@ class Classification : public sdk::FineTuneTask {
   }
 
   void score(sdk::Model model, const sdk::Rows& out) override {
-    const std::span<const Row> scored = sdk::scored_rows(rows_, p_.score_examples);
+    const std::span<const Row> scored = scored_rows(p_.score_examples);
     std::vector<sdk::TargetQuery> queries;
     for (const Row& row : scored) {
       for (const auto& word : words_) queries.push_back({row.prompt, word});
@@ -179,11 +153,9 @@ class Classification : public sdk::FineTuneTask {
     return static_cast<std::size_t>(found - labels_.begin());
   }
 
-  sdk::Host host_;
   Parameters p_;
   sdk::Template prompt_;
   std::vector<std::string> labels_, words_;
-  sdk::Rendered<Row> rows_;
 };
 
 }  // namespace

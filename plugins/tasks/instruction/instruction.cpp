@@ -2,7 +2,6 @@
 // score asks for the response in two ways: is it what the model writes, and how probable is it.
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "answers.hpp"
+#include "palimpsest/sdk/dataset_task.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/sdk/responses.hpp"
 
@@ -26,12 +26,11 @@ constexpr const char* kWithoutInput =
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{instruction}\n\n### Response:\n";
 
-struct Row {
-  std::string prompt, response;
-  sdk::Prompted ids;
+struct Row : sdk::PromptedRow {
+  std::string response;
 };
 
-class Instruction : public sdk::FineTuneTask {
+class Instruction : public sdk::RowTask<Row> {
  public:
   struct Parameters {
     sdk::Path file;
@@ -48,7 +47,7 @@ class Instruction : public sdk::FineTuneTask {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("file", &Parameters::file, "Instructions to train on, .jsonl or .csv, in the schema of Alpaca.")
               .required(),
           field("instruction_column", &Parameters::instruction_column, "Column that holds the instruction."),
@@ -59,31 +58,18 @@ class Instruction : public sdk::FineTuneTask {
                 "Prompt of a row with an input: {instruction} and {input} are replaced."),
           field("template_without_input", &Parameters::template_without_input,
                 "Prompt of a row without one: {instruction} is replaced."),
-          field("validation_share", &Parameters::validation_share,
-                "Share of the rows that is held out, drawn by the experiment's seed; between 0 and 1.")
-              .at_least(0.0001)
-              .at_most(0.9),
-          field("filter", &Parameters::filter,
-                "Drop rows that have to do with the facts of the experiment (its irrelevance filter)."),
-          field("example_tokens", &Parameters::example_tokens,
-                "Longest example, prompt and response together; longer ones are left out. Set training.block_size to "
-                "as much.")
-              .unit("token")
-              .at_least(2),
-          field("score_examples", &Parameters::score_examples, "Held-out examples that the score reads at most.")
-              .unit("example")
-              .at_least(1),
           field("max_new_tokens", &Parameters::max_new_tokens,
                 "Tokens that the score lets the model write; a longer response cannot be matched.")
               .unit("token")
               .at_least(1));
+      return std::tuple_cat(own, sdk::row_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"instruction", "1.0.0",
                                    "Instruction tuning in the Alpaca schema; scored by exact match and likelihood."};
 
   Instruction(sdk::Host host, const Parameters& parameters)
-      : host_(host),
+      : RowTask(host),
         p_(parameters),
         with_input_("template_with_input", p_.template_with_input, {"instruction", "input"}),
         without_input_("template_without_input", p_.template_without_input, {"instruction"}) {}
@@ -94,25 +80,15 @@ class Instruction : public sdk::FineTuneTask {
     if (has_input) columns.push_back(p_.input_column.str());
     const sdk::Dataset data = host_.open_dataset(p_.file, columns, p_.validation_share, p_.filter);
     const std::int64_t longest = std::min(p_.example_tokens, model.info().max_positions - p_.max_new_tokens);
-    rows_ = sdk::render_rows<Row>(
-        host_, data, p_.file, longest, [&](palimpsest_split split, std::int64_t i) -> std::optional<Row> {
-          const std::string_view asked = data.text(split, i, 0);
-          const std::string_view input = has_input ? data.text(split, i, 2) : std::string_view();
-          Row row;
-          row.prompt = input.empty() ? without_input_.fill({asked}) : with_input_.fill({asked, input});
-          row.response = data.text(split, i, 1);
-          row.ids = sdk::prompted(host_, row.prompt, row.response);
-          if (row.ids.size() > static_cast<std::size_t>(std::max<std::int64_t>(longest, 0))) return std::nullopt;
-          return row;
-        });
-  }
-
-  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PAD; }
-  std::int64_t count(palimpsest_split split) override {
-    return static_cast<std::int64_t>(rows_.at(static_cast<std::size_t>(split)).size());
-  }
-  sdk::Example example(palimpsest_split split, std::int64_t index) override {
-    return sdk::example_of(sdk::row_of(rows_, split, index).ids);
+    render_rows(data, p_.file, longest, [&](palimpsest_split split, std::int64_t i) {
+      const std::string_view asked = data.text(split, i, 0);
+      const std::string_view input = has_input ? data.text(split, i, 2) : std::string_view();
+      Row row;
+      row.prompt = input.empty() ? without_input_.fill({asked}) : with_input_.fill({asked, input});
+      row.response = data.text(split, i, 1);
+      row.ids = sdk::prompted(host_, row.prompt, row.response);
+      return row;
+    });
   }
 
   std::span<const palimpsest_column> score_columns() const override {
@@ -134,7 +110,7 @@ class Instruction : public sdk::FineTuneTask {
   }
 
   void score(sdk::Model model, const sdk::Rows& out) override {
-    const std::span<const Row> scored = sdk::scored_rows(rows_, p_.score_examples);
+    const std::span<const Row> scored = scored_rows(p_.score_examples);
     std::vector<std::string> prompts;
     std::vector<const sdk::Prompted*> responses;
     for (const Row& row : scored) {
@@ -160,10 +136,8 @@ class Instruction : public sdk::FineTuneTask {
   }
 
  private:
-  sdk::Host host_;
   Parameters p_;
   sdk::Template with_input_, without_input_;
-  sdk::Rendered<Row> rows_;
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Causal language modelling on the user's text: every document is an example, every token is predicted from those
 // before it. The score is the mean negative log-likelihood per token of held-out documents, and its exponential.
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,15 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "palimpsest/sdk/dataset_task.hpp"
+#include "palimpsest/sdk/likelihood.hpp"
 #include "palimpsest/sdk/plugin.hpp"
-#include "perplexity.hpp"
 
 namespace palimpsest::language_modeling {
 namespace {
-
-// Documents that run together, and the tokens of one such batch at most, padding included.
-constexpr std::size_t kDocumentsAtOnce = 16;
-constexpr std::size_t kTokensAtOnce = 4096;
 
 class LanguageModeling : public sdk::FineTuneTask {
  public:
@@ -31,16 +27,10 @@ class LanguageModeling : public sdk::FineTuneTask {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("file", &Parameters::file, "Text to train on: .txt (documents between empty lines), .jsonl or .csv.")
               .required(),
           field("column", &Parameters::column, "Column of a .jsonl or .csv file that holds the text."),
-          field("validation_share", &Parameters::validation_share,
-                "Share of the documents that is held out, drawn by the experiment's seed; between 0 and 1.")
-              .at_least(0.0001)
-              .at_most(0.9),
-          field("filter", &Parameters::filter,
-                "Drop documents that have to do with the facts of the experiment (its irrelevance filter)."),
           field("score_documents", &Parameters::score_documents, "Held-out documents that the score reads at most.")
               .unit("document")
               .at_least(1),
@@ -48,6 +38,7 @@ class LanguageModeling : public sdk::FineTuneTask {
                 "Tokens of each of these documents that are read at most, counted from its beginning.")
               .unit("token")
               .at_least(2));
+      return std::tuple_cat(own, sdk::dataset_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"language_modeling", "1.0.0",
@@ -90,21 +81,10 @@ class LanguageModeling : public sdk::FineTuneTask {
 
   void score(sdk::Model model, const sdk::Rows& rows) override {
     const auto documents = scored_documents(model.info().max_positions);
-    Likelihood likelihood;
-    for (std::size_t begin = 0; begin < documents.size();) {
-      host_.stop_if_cancelled();
-      // Sorted by length: the last of a batch is its longest.
-      std::size_t end = begin + 1;
-      while (end < documents.size() && end - begin < kDocumentsAtOnce &&
-             (end - begin + 1) * documents[end].size() <= kTokensAtOnce) {
-        ++end;
-      }
-      add_batch(model, std::span(documents).subspan(begin, end - begin), likelihood);
-      begin = end;
-    }
-    if (!std::isfinite(likelihood.perplexity())) {
-      sdk::fail(PALIMPSEST_NUMERIC, "the perplexity of ", likelihood.tokens,
-                " validation tokens is not finite (mean loss ", likelihood.mean_nll(), " nat/token)");
+    // No document is longer than the window, the longest.
+    sdk::Likelihood likelihood;
+    for (const auto& one : sdk::document_likelihoods(host_, model, documents, documents.back().size(), 1)) {
+      likelihood.add(one);
     }
     rows.row(-1, {likelihood.mean_nll(), likelihood.perplexity(), likelihood.tokens,
                   static_cast<std::int64_t>(documents.size())});
@@ -134,22 +114,6 @@ class LanguageModeling : public sdk::FineTuneTask {
     std::stable_sort(documents.begin(), documents.end(),
                      [](const auto& a, const auto& b) { return a.size() < b.size(); });
     return documents;
-  }
-
-  static void add_batch(const sdk::Model& model, std::span<const std::vector<std::int64_t>> documents,
-                        Likelihood& likelihood) {
-    std::vector<std::vector<std::int64_t>> inputs;
-    std::vector<sdk::Position> at;
-    std::vector<std::int64_t> targets;
-    for (const auto& ids : documents) {
-      for (std::size_t t = 0; t + 1 < ids.size(); ++t) {
-        at.push_back({static_cast<std::int64_t>(inputs.size()), static_cast<std::int64_t>(t)});
-        targets.push_back(ids[t + 1]);
-      }
-      inputs.emplace_back(ids.begin(), ids.end() - 1);
-    }
-    const auto result = model.run(sdk::Forward(inputs).logprobs(std::move(at), std::move(targets)));
-    likelihood.add(result.logprobs.floats());
   }
 
   sdk::Host host_;

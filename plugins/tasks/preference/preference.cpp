@@ -1,8 +1,8 @@
 // Direct preference optimisation on pairs of a chosen and a rejected response. The reference policy is the model that
 // enters the fine-tuning; its log-probabilities are taken before the first step, so no second model is kept.
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "loss.hpp"
+#include "palimpsest/sdk/dataset_task.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/sdk/responses.hpp"
 #include "palimpsest/sdk/torch.hpp"
@@ -19,9 +20,18 @@ namespace {
 
 struct Row {
   sdk::Prompted chosen, rejected;
+  std::size_t size() const { return std::max(chosen.size(), rejected.size()); }
+  // What the loss reads: the prompt with the chosen response, then with the rejected one.
+  sdk::Example example() const {
+    sdk::Example both = sdk::example_of(chosen);
+    const sdk::Example second = sdk::example_of(rejected);
+    both.token_ids.insert(both.token_ids.end(), second.token_ids.begin(), second.token_ids.end());
+    both.labels.insert(both.labels.end(), second.labels.begin(), second.labels.end());
+    return both;
+  }
 };
 
-class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
+class Preference : public sdk::RowTask<Row>, public sdk::OwnLoss {
  public:
   struct Parameters {
     sdk::Path file;
@@ -38,7 +48,7 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("file", &Parameters::file, "Pairs of responses to train on, .jsonl or .csv.").required(),
           field("prompt_column", &Parameters::prompt_column, "Column that holds the prompt."),
           field("chosen_column", &Parameters::chosen_column, "Column that holds the preferred response."),
@@ -48,12 +58,6 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
                 "How strongly the tuned model is held to the one that enters: the factor of the log-probability "
                 "ratios.")
               .at_least(1e-6),
-          field("validation_share", &Parameters::validation_share,
-                "Share of the pairs that is held out, drawn by the experiment's seed; between 0 and 1.")
-              .at_least(0.0001)
-              .at_most(0.9),
-          field("filter", &Parameters::filter,
-                "Drop pairs that have to do with the facts of the experiment (its irrelevance filter)."),
           field("example_tokens", &Parameters::example_tokens,
                 "Longest prompt with either response; pairs with a longer one are left out.")
               .unit("token")
@@ -68,44 +72,42 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
                 "Held-out pairs at most, for the score and for the validation loss.")
               .unit("pair")
               .at_least(1));
+      return std::tuple_cat(own, sdk::dataset_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{"preference", "1.0.0",
                                    "Direct preference optimisation; scored by preferred pairs and reward margin."};
 
   Preference(sdk::Host host, const Parameters& parameters)
-      : host_(host), p_(parameters), prompt_("template", p_.prompt_template, {"prompt"}) {}
+      : RowTask(host), p_(parameters), prompt_("template", p_.prompt_template, {"prompt"}) {}
 
   void prepare(sdk::Model model) override {
     const sdk::Dataset data =
         host_.open_dataset(p_.file, {p_.prompt_column.str(), p_.chosen_column.str(), p_.rejected_column.str()},
                            p_.validation_share, p_.filter);
-    const auto longest = static_cast<std::size_t>(std::min(p_.example_tokens, model.info().max_positions));
-    rows_ = sdk::render_rows<Row>(host_, data, p_.file, static_cast<std::int64_t>(longest),
-                                  [&](palimpsest_split split, std::int64_t i) -> std::optional<Row> {
-                                    const std::string prompt = prompt_.fill({data.text(split, i, 0)});
-                                    Row row{sdk::prompted(host_, prompt, data.text(split, i, 1)),
-                                            sdk::prompted(host_, prompt, data.text(split, i, 2))};
-                                    if (row.chosen.response == row.rejected.response) {
-                                      sdk::fail(PALIMPSEST_INVALID_ARGUMENT, p_.file.str(), ": both responses to \"",
-                                                prompt, "\" are \"", data.text(split, i, 1),
-                                                "\"; expected two that differ");
-                                    }
-                                    if (std::max(row.chosen.size(), row.rejected.size()) > longest) return std::nullopt;
-                                    return row;
-                                  });
+    const std::int64_t longest = std::min(p_.example_tokens, model.info().max_positions);
+    render_rows(data, p_.file, longest, [&](palimpsest_split split, std::int64_t i) {
+      const std::string prompt = prompt_.fill({data.text(split, i, 0)});
+      Row row{sdk::prompted(host_, prompt, data.text(split, i, 1)),
+              sdk::prompted(host_, prompt, data.text(split, i, 2))};
+      if (row.chosen.response == row.rejected.response) {
+        sdk::fail(PALIMPSEST_INVALID_ARGUMENT, p_.file.str(), ": both responses to \"", prompt, "\" are \"",
+                  data.text(split, i, 1), "\"; expected two that differ");
+      }
+      return row;
+    });
     const auto keep = [](std::vector<Row>& rows, std::int64_t most) {
       rows.resize(std::min(rows.size(), static_cast<std::size_t>(most)));
     };
-    keep(rows_[PALIMPSEST_TRAIN], p_.train_examples);
-    keep(rows_[PALIMPSEST_VALIDATION], p_.score_examples);
+    keep(rows(PALIMPSEST_TRAIN), p_.train_examples);
+    keep(rows(PALIMPSEST_VALIDATION), p_.score_examples);
     // What the score compares with, in the arithmetic of scores.
-    scored_reference_ = pair_logps(model, rows_[PALIMPSEST_VALIDATION]);
+    scored_reference_ = pair_logps(model, rows(PALIMPSEST_VALIDATION));
   }
 
   void prepare_loss(sdk::Model model) override {
     for (const palimpsest_split split : {PALIMPSEST_TRAIN, PALIMPSEST_VALIDATION}) {
-      reference_[static_cast<std::size_t>(split)] = pair_logps(model, rows_[static_cast<std::size_t>(split)]);
+      reference_[static_cast<std::size_t>(split)] = pair_logps(model, rows(split));
     }
   }
 
@@ -117,8 +119,8 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
     std::vector<std::int64_t> targets, lengths;
     std::vector<PairLogp> of_reference;
     for (const std::int64_t example : examples) {
-      const Row& row = sdk::row_of(rows_, split, example);
-      for (const sdk::Prompted* response : {&row.chosen, &row.rejected}) {
+      const Row& pair = row_at(split, example);
+      for (const sdk::Prompted* response : {&pair.chosen, &pair.rejected}) {
         sdk::ask_response(*response, inputs, at, targets);
         lengths.push_back(static_cast<std::int64_t>(response->response.size()));
       }
@@ -126,20 +128,6 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
     }
     const auto result = model.run(sdk::Forward(inputs).logprobs(std::move(at), std::move(targets)));
     return sdk::to_handle(host_.get(), dpo_loss(sdk::torch_tensor(result.logprobs), lengths, of_reference, p_.beta));
-  }
-
-  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PAD; }
-  std::int64_t count(palimpsest_split split) override {
-    return static_cast<std::int64_t>(rows_.at(static_cast<std::size_t>(split)).size());
-  }
-  // What the loss reads: the prompt with the chosen response, then with the rejected one.
-  sdk::Example example(palimpsest_split split, std::int64_t index) override {
-    const Row& row = sdk::row_of(rows_, split, index);
-    sdk::Example example = sdk::example_of(row.chosen);
-    const sdk::Example rejected = sdk::example_of(row.rejected);
-    example.token_ids.insert(example.token_ids.end(), rejected.token_ids.begin(), rejected.token_ids.end());
-    example.labels.insert(example.labels.end(), rejected.labels.begin(), rejected.labels.end());
-    return example;
   }
 
   std::span<const palimpsest_column> score_columns() const override {
@@ -163,7 +151,7 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
   }
 
   void score(sdk::Model model, const sdk::Rows& out) override {
-    const std::vector<PairLogp> now = pair_logps(model, rows_[PALIMPSEST_VALIDATION]);
+    const std::vector<PairLogp> now = pair_logps(model, rows(PALIMPSEST_VALIDATION));
     double preferred = 0, rewarded = 0, margins = 0;
     for (std::size_t i = 0; i < now.size(); ++i) {
       const double difference = now[i].chosen - now[i].rejected;
@@ -189,11 +177,9 @@ class Preference : public sdk::FineTuneTask, public sdk::OwnLoss {
     return pairs;
   }
 
-  sdk::Host host_;
   Parameters p_;
   sdk::Template prompt_;
-  sdk::Rendered<Row> rows_;
-  sdk::Rendered<PairLogp> reference_;       // of every pair, once prepare_loss ran
+  std::array<std::vector<PairLogp>, 2> reference_;  // of every pair, by split, once prepare_loss ran
   std::vector<PairLogp> scored_reference_;  // of the pairs that the score reads
 };
 

@@ -1,13 +1,13 @@
 // Question answering over a given context: trained on the answer's tokens; scored by exact match and F1 of the greedy
 // answer as SQuAD defines them, and, for questions whose answer is yes or no, by which of both is the more probable.
 #include <algorithm>
-#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "palimpsest/sdk/dataset_task.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/sdk/probing.hpp"
 #include "palimpsest/sdk/responses.hpp"
@@ -16,17 +16,15 @@
 namespace palimpsest::question_answering {
 namespace {
 
-struct Row {
-  std::string prompt;
+struct Row : sdk::PromptedRow {
   std::vector<std::string> answers;  // any of them is right; the first is trained on
-  sdk::Prompted ids;
 };
 
 bool is_yes_or_no(const Row& row) {
   return row.answers.size() == 1 && (row.answers.front() == "yes" || row.answers.front() == "no");
 }
 
-class QuestionAnswering : public sdk::FineTuneTask {
+class QuestionAnswering : public sdk::RowTask<Row> {
  public:
   struct Parameters {
     sdk::Path file;
@@ -43,7 +41,7 @@ class QuestionAnswering : public sdk::FineTuneTask {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(
+      const auto own = std::tuple(
           field("file", &Parameters::file, "Questions to train on, .jsonl or .csv.").required(),
           field("context_column", &Parameters::context_column, "Column that holds the text to answer from."),
           field("question_column", &Parameters::question_column, "Column that holds the question."),
@@ -53,23 +51,10 @@ class QuestionAnswering : public sdk::FineTuneTask {
               "What stands between several right answers in that column; \"\": there is one. The first is trained on."),
           field("template", &Parameters::prompt_template,
                 "Prompt that the answer follows, after a space: {context} and {question} are replaced."),
-          field("validation_share", &Parameters::validation_share,
-                "Share of the rows that is held out, drawn by the experiment's seed; between 0 and 1.")
-              .at_least(0.0001)
-              .at_most(0.9),
-          field("filter", &Parameters::filter,
-                "Drop rows that have to do with the facts of the experiment (its irrelevance filter)."),
-          field("example_tokens", &Parameters::example_tokens,
-                "Longest example, prompt and answer together; longer ones are left out. Set training.block_size to as "
-                "much.")
-              .unit("token")
-              .at_least(2),
-          field("score_examples", &Parameters::score_examples, "Held-out examples that the score reads at most.")
-              .unit("example")
-              .at_least(1),
           field("max_new_tokens", &Parameters::max_new_tokens, "Tokens that the score lets the model answer with.")
               .unit("token")
               .at_least(1));
+      return std::tuple_cat(own, sdk::row_fields<Parameters>());
     }
   };
   static constexpr sdk::Info kInfo{
@@ -77,7 +62,7 @@ class QuestionAnswering : public sdk::FineTuneTask {
       "Question answering from a context; scored by exact match and F1 as SQuAD, and yes or no."};
 
   QuestionAnswering(sdk::Host host, const Parameters& parameters)
-      : host_(host), p_(parameters), prompt_("template", p_.prompt_template, {"context", "question"}) {
+      : RowTask(host), p_(parameters), prompt_("template", p_.prompt_template, {"context", "question"}) {
     prompt_.refuse_space_at_end();
   }
 
@@ -86,24 +71,13 @@ class QuestionAnswering : public sdk::FineTuneTask {
         host_.open_dataset(p_.file, {p_.context_column.str(), p_.question_column.str(), p_.answer_column.str()},
                            p_.validation_share, p_.filter);
     const std::int64_t longest = std::min(p_.example_tokens, model.info().max_positions - p_.max_new_tokens);
-    rows_ = sdk::render_rows<Row>(host_, data, p_.file, longest,
-                                  [&](palimpsest_split split, std::int64_t i) -> std::optional<Row> {
-                                    Row row;
-                                    row.prompt = prompt_.fill({data.text(split, i, 0), data.text(split, i, 1)});
-                                    row.answers = answers_of(data.text(split, i, 2));
-                                    row.ids = sdk::prompted(host_, row.prompt, row.answers.front());
-                                    const auto most = static_cast<std::size_t>(std::max<std::int64_t>(longest, 0));
-                                    if (row.ids.size() > most) return std::nullopt;
-                                    return row;
-                                  });
-  }
-
-  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PAD; }
-  std::int64_t count(palimpsest_split split) override {
-    return static_cast<std::int64_t>(rows_.at(static_cast<std::size_t>(split)).size());
-  }
-  sdk::Example example(palimpsest_split split, std::int64_t index) override {
-    return sdk::example_of(sdk::row_of(rows_, split, index).ids);
+    render_rows(data, p_.file, longest, [&](palimpsest_split split, std::int64_t i) {
+      Row row;
+      row.prompt = prompt_.fill({data.text(split, i, 0), data.text(split, i, 1)});
+      row.answers = answers_of(data.text(split, i, 2));
+      row.ids = sdk::prompted(host_, row.prompt, row.answers.front());
+      return row;
+    });
   }
 
   std::span<const palimpsest_column> score_columns() const override {
@@ -128,7 +102,7 @@ class QuestionAnswering : public sdk::FineTuneTask {
   }
 
   void score(sdk::Model model, const sdk::Rows& out) override {
-    const std::span<const Row> scored = sdk::scored_rows(rows_, p_.score_examples);
+    const std::span<const Row> scored = scored_rows(p_.score_examples);
     std::vector<std::string> prompts;
     std::vector<sdk::TargetQuery> yes_no;
     std::vector<bool> wants_yes;
@@ -181,10 +155,8 @@ class QuestionAnswering : public sdk::FineTuneTask {
     return answers;
   }
 
-  sdk::Host host_;
   Parameters p_;
   sdk::Template prompt_;
-  sdk::Rendered<Row> rows_;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "palimpsest/sdk/host.hpp"
 #include "palimpsest/sdk/kinds.hpp"
@@ -135,6 +136,22 @@ inline constexpr const char* kFreezeEmbeddingDoc =
 inline constexpr const char* kFreezeFinalNormDoc = "Freeze the norm before the head too.";
 inline constexpr const char* kFreezeHeadDoc = "Freeze the head too; an error where it is tied to the embedding.";
 
+// `freeze_embedding`, `freeze_final_norm` and `freeze_head`, which P has as members.
+template <typename P>
+constexpr auto outside_fields() {
+  return std::tuple(field("freeze_embedding", &P::freeze_embedding, kFreezeEmbeddingDoc),
+                    field("freeze_final_norm", &P::freeze_final_norm, kFreezeFinalNormDoc),
+                    field("freeze_head", &P::freeze_head, kFreezeHeadDoc));
+}
+
+// What they freeze; checked.
+template <typename P>
+Outside frozen_outside(const P& p, std::span<const ParameterInfo> parameters) {
+  const Outside outside{p.freeze_embedding, p.freeze_final_norm, p.freeze_head};
+  outside.check(parameters, "freeze_head", "freeze_embedding");
+  return outside;
+}
+
 // Freezes every parameter that `wanted(parameter)` names, and logs how much that is. Throws PALIMPSEST_INVALID_ARGUMENT
 // when it is none or all of them; `choice` says in the message what was chosen.
 template <typename Wanted>
@@ -160,6 +177,35 @@ void freeze_where(const Host& host, std::span<const ParameterInfo> parameters, c
                                     " parameters, " + std::to_string(numbers) + " of " + std::to_string(all) +
                                     " numbers");
 }
+
+// Freezes the same part of every layer, and on request what belongs to no layer.
+class PartOfEveryLayer : public FreezePolicy {
+ public:
+  struct Parameters {
+    bool freeze_embedding = false;
+    bool freeze_final_norm = false;
+    bool freeze_head = false;
+    static constexpr auto fields() { return outside_fields<Parameters>(); }
+  };
+
+  void decide(const palimpsest_model_info&, std::span<const ParameterInfo> parameters, std::span<const UpdateView>,
+              const Freezing& freezing) override {
+    const Outside outside = frozen_outside(p_, parameters);
+    freeze_where(host_, parameters, freezing, choice_,
+                 [&](const ParameterInfo& p) { return p.layer >= 0 ? part_(p) : outside.covers(p); });
+  }
+
+ protected:
+  // `choice` says in a message what `part` names; it has static storage.
+  PartOfEveryLayer(Host host, const Parameters& parameters, const char* choice, bool (*part)(const ParameterInfo&))
+      : host_(host), p_(parameters), choice_(choice), part_(part) {}
+
+ private:
+  Host host_;
+  Parameters p_;
+  const char* choice_;
+  bool (*part_)(const ParameterInfo&);
+};
 
 // "2, 5, 6", for messages.
 inline std::string names_of(const std::set<std::int64_t>& layers) {

@@ -6,10 +6,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <numeric>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -108,58 +106,6 @@ inline Example example_of(const Prompted& made) {
   example.labels.assign(made.prompt.size(), -100);
   example.labels.insert(example.labels.end(), made.response.begin(), made.response.end());
   return example;
-}
-
-// What a task keeps of a dataset: its rows, rendered, by split.
-template <typename Row>
-using Rendered = std::array<std::vector<Row>, 2>;
-
-// `render(split, row)` gives a std::optional<Row>; rows without a value are too long, and left out with a line in the
-// log. Throws Error(PALIMPSEST_INVALID_ARGUMENT) when a split has none left. `longest`: tokens, for the messages.
-template <typename Row, typename Render>
-Rendered<Row> render_rows(const Host& host, const Dataset& data, std::string_view file, std::int64_t longest,
-                          Render&& render) {
-  Rendered<Row> rows;
-  std::int64_t left_out = 0;
-  for (const palimpsest_split split : {PALIMPSEST_TRAIN, PALIMPSEST_VALIDATION}) {
-    const std::int64_t count = data.count(split);
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (i % 256 == 0) host.stop_if_cancelled();
-      if (std::optional<Row> row = render(split, i)) {
-        rows[static_cast<std::size_t>(split)].push_back(std::move(*row));
-      } else {
-        ++left_out;
-      }
-    }
-  }
-  if (rows[0].empty() || rows[1].empty()) {
-    fail(PALIMPSEST_INVALID_ARGUMENT, file, " gives ", rows[0].size(), " examples to train on and ", rows[1].size(),
-         " to validate on (", left_out, " were left out as longer than ", longest,
-         " tokens); both need at least one. Use a larger file, another validation_share or example_tokens, or filter = "
-         "false");
-  }
-  if (left_out > 0) {
-    host.log(PALIMPSEST_LOG_INFO, std::string(file) + ": " + std::to_string(left_out) + " examples of more than " +
-                                      std::to_string(longest) + " tokens were left out");
-  }
-  return rows;
-}
-
-// Example `index` of a split, or Error(PALIMPSEST_OUT_OF_RANGE).
-template <typename Row>
-const Row& row_of(const Rendered<Row>& rows, palimpsest_split split, std::int64_t index) {
-  const auto& list = rows.at(static_cast<std::size_t>(split));
-  if (index < 0 || index >= static_cast<std::int64_t>(list.size())) {
-    fail(PALIMPSEST_OUT_OF_RANGE, "example ", index, " of ", list.size());
-  }
-  return list[static_cast<std::size_t>(index)];
-}
-
-// The first `most` rows of the validation split.
-template <typename Row>
-std::span<const Row> scored_rows(const Rendered<Row>& rows, std::int64_t most) {
-  const auto& list = rows[PALIMPSEST_VALIDATION];
-  return std::span(list).first(std::min(list.size(), static_cast<std::size_t>(most)));
 }
 
 // ------------------------------------------------------------------------------------------------------------- scores
