@@ -18,36 +18,26 @@
 namespace palimpsest::compression {
 namespace {
 
-constexpr palimpsest_column gamma_of(const char* name, const char* doc) {
-  return {name,
-          PALIMPSEST_FLOAT64,
-          "bit/byte",
-          doc,
-          PALIMPSEST_AGGREGATE_MEAN,
-          PALIMPSEST_BASELINE_NONE,
-          PALIMPSEST_GATE_NONE};
-}
-
 constexpr palimpsest_column kColumns[] = {
-    gamma_of("gamma_general",
-             "gamma(D1): -log2 p of the general texts, the stand-in for pre-training, over their bytes in UTF-8."),
-    gamma_of("gamma_intrinsic",
-             "gamma of the intrinsic facts' statements (prompt and target_true), the other stand-in for pre-training. "
-             "NaN without intrinsic facts."),
-    gamma_of("gamma_edits_taught",
-             "gamma(D2) of what was taught: the edited facts' own prompts with target_new. NaN without edited facts."),
-    gamma_of("gamma_edits_test", "gamma(D2) of the edited facts' test paraphrases with target_new. NaN without any."),
-    gamma_of("gamma_task", "gamma(D3) of the texts of task_file. NaN where it is not set."),
-    {"l", PALIMPSEST_FLOAT64, "1",
-     "|D3| / |D2|: tokens trained so far over tokens of all edit requests, added ones included. NaN without an edit.",
-     PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-    {"k", PALIMPSEST_FLOAT64, "1", "|D1| / |D2|: pretraining_tokens over tokens of all edit requests. NaN if unknown.",
-     PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-    {"tokens_trained_so_far", PALIMPSEST_INT64, "token", "|D3|: tokens trained before this point.",
-     PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-    {"edit_tokens", PALIMPSEST_INT64, "token",
-     "|D2|: tokens of all edit requests before this point, prompt and target, added ones included.",
-     PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+    sdk::mean_column("gamma_general", "bit/byte",
+                     "gamma(D1): -log2 p of the general texts, the stand-in for pre-training, over their bytes in "
+                     "UTF-8."),
+    sdk::mean_column("gamma_intrinsic", "bit/byte",
+                     "gamma of the intrinsic facts' statements (prompt and target_true), the other stand-in for "
+                     "pre-training. NaN without intrinsic facts."),
+    sdk::mean_column("gamma_edits_taught", "bit/byte",
+                     "gamma(D2) of what was taught: the edited facts' own prompts with target_new. NaN without edited "
+                     "facts."),
+    sdk::mean_column("gamma_edits_test", "bit/byte",
+                     "gamma(D2) of the edited facts' test paraphrases with target_new. NaN without any."),
+    sdk::mean_column("gamma_task", "bit/byte", "gamma(D3) of the texts of task_file. NaN where it is not set."),
+    sdk::mean_column("l", "1",
+                     "|D3| / |D2|: tokens trained so far over tokens of all edit requests, added ones included. NaN "
+                     "without an edit."),
+    sdk::mean_column("k", "1", "|D1| / |D2|: pretraining_tokens over tokens of all edit requests. NaN if unknown."),
+    sdk::plain_column("tokens_trained_so_far", PALIMPSEST_INT64, "token", "|D3|: tokens trained before this point."),
+    sdk::plain_column("edit_tokens", PALIMPSEST_INT64, "token",
+                      "|D2|: tokens of all edit requests before this point, prompt and target, added ones included."),
 };
 
 // The texts of a set as token ids, with the bytes that each stands for.

@@ -13,23 +13,17 @@
 namespace palimpsest::generation {
 namespace {
 
-constexpr palimpsest_column mean(const char* name, const char* unit, const char* doc) {
-  return {
-      name, PALIMPSEST_FLOAT64, unit, doc, PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE};
-}
-
 constexpr palimpsest_column kColumns[] = {
-    mean("ngram_entropy", "bit",
-         "Mean over the fact's texts (prompt and continuation) of (2/3 H2 + 4/3 H3) / 2, Hn the entropy of the text's "
-         "n-grams of words and signs: fluency, the generation entropy of Meng et al. 2022."),
-    mean("continuation_entropy", "bit", "As ngram_entropy, of the continuations alone."),
-    mean("bigram_entropy", "bit", "Mean over the fact's texts of H2."),
-    mean("trigram_entropy", "bit", "Mean over the fact's texts of H3."),
-    mean("continuation_tokens", "token", "Mean length of the continuations: shorter than asked where the model ended."),
-    {"texts", PALIMPSEST_INT64, "text", "Texts that were written for the fact.", PALIMPSEST_AGGREGATE_NONE,
-     PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-    {"text", PALIMPSEST_TEXT, "", "The first of them: the fact's own prompt and its continuation.",
-     PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+    sdk::mean_column("ngram_entropy", "bit",
+                     "Mean over the fact's texts (prompt and continuation) of (2/3 H2 + 4/3 H3) / 2, Hn the entropy of "
+                     "the text's n-grams of words and signs: fluency, the generation entropy of Meng et al. 2022."),
+    sdk::mean_column("continuation_entropy", "bit", "As ngram_entropy, of the continuations alone."),
+    sdk::mean_column("bigram_entropy", "bit", "Mean over the fact's texts of H2."),
+    sdk::mean_column("trigram_entropy", "bit", "Mean over the fact's texts of H3."),
+    sdk::mean_column("continuation_tokens", "token",
+                     "Mean length of the continuations: shorter than asked where the model ended."),
+    sdk::plain_column("texts", PALIMPSEST_INT64, "text", "Texts that were written for the fact."),
+    sdk::plain_column("text", PALIMPSEST_TEXT, "", "The first of them: the fact's own prompt and its continuation."),
 };
 
 class Generation : public sdk::Metric {

@@ -52,23 +52,19 @@ class MultipleChoice : public sdk::Metric {
 
   std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        {"set", PALIMPSEST_TEXT, "", "The set of questions that the row is about.", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"accuracy", PALIMPSEST_FLOAT64, "1",
-         "Share of the questions whose correct choice has the greatest log p(choice | context), summed over its "
-         "tokens. "
-         "In a summary: the mean over sets.",
-         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"accuracy_normalised", PALIMPSEST_FLOAT64, "1",
-         "As accuracy, with log p(choice | context) divided by the number of characters of the choice.",
-         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"choice_margin", PALIMPSEST_FLOAT64, "nat",
-         "Mean over questions of log p(correct choice | context) - log p(best wrong choice | context).",
-         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"chance", PALIMPSEST_FLOAT64, "1", "Accuracy of guessing: mean over questions of 1 / its number of choices.",
-         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"questions", PALIMPSEST_INT64, "question", "Questions of the set that were asked.", PALIMPSEST_AGGREGATE_NONE,
-         PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+        sdk::plain_column("set", PALIMPSEST_TEXT, "", "The set of questions that the row is about."),
+        sdk::mean_column("accuracy", "1",
+                         "Share of the questions whose correct choice has the greatest log p(choice | context), summed "
+                         "over its tokens. In a summary: the mean over sets."),
+        sdk::mean_column("accuracy_normalised", "1",
+                         "As accuracy, with log p(choice | context) divided by the number of characters of the "
+                         "choice."),
+        sdk::mean_column("choice_margin", "nat",
+                         "Mean over questions of log p(correct choice | context) - log p(best wrong choice | "
+                         "context)."),
+        sdk::plain_column("chance", PALIMPSEST_FLOAT64, "1",
+                          "Accuracy of guessing: mean over questions of 1 / its number of choices."),
+        sdk::plain_column("questions", PALIMPSEST_INT64, "question", "Questions of the set that were asked."),
     };
     return kColumns;
   }

@@ -73,16 +73,13 @@ class Perplexity : public sdk::Metric {
 
   std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        {"perplexity", PALIMPSEST_FLOAT64, "1",
-         "exp of the mean over all predicted tokens of the documents of -log p(token | tokens before it in its "
-         "window).",
-         PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_PERPLEXITY},
-        {"mean_nll", PALIMPSEST_FLOAT64, "nat/token", "The logarithm of perplexity.", PALIMPSEST_AGGREGATE_MEAN,
-         PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"predicted_tokens", PALIMPSEST_INT64, "token", "Tokens that perplexity was taken over.",
-         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
-        {"documents_read", PALIMPSEST_INT64, "document", "Documents that perplexity was taken over.",
-         PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+        sdk::mean_column("perplexity", "1",
+                         "exp of the mean over all predicted tokens of the documents of -log p(token | tokens before "
+                         "it in its window).",
+                         PALIMPSEST_GATE_PERPLEXITY),
+        sdk::mean_column("mean_nll", "nat/token", "The logarithm of perplexity."),
+        sdk::plain_column("predicted_tokens", PALIMPSEST_INT64, "token", "Tokens that perplexity was taken over."),
+        sdk::plain_column("documents_read", PALIMPSEST_INT64, "document", "Documents that perplexity was taken over."),
     };
     return kColumns;
   }

@@ -13,20 +13,15 @@
 namespace palimpsest::portability {
 namespace {
 
-constexpr palimpsest_column mean(const char* name, const char* unit, const char* doc) {
-  return {
-      name, PALIMPSEST_FLOAT64, unit, doc, PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE};
-}
-
 constexpr palimpsest_column kColumns[] = {
-    mean("portability_exact_match", "1",
-         "Share of the fact's portability probes of whose expected answer every token is greedy, teacher-forced. NaN "
-         "where the fact has none."),
-    mean("portability_token_accuracy", "1",
-         "Mean over these probes of the share of the answer's tokens that are greedy, teacher-forced."),
-    mean("portability_logp_mean", "nat/token", "Mean over these probes of log p(answer | prompt) per token."),
-    {"portability_probes", PALIMPSEST_INT64, "prompt", "Portability probes of the fact.", PALIMPSEST_AGGREGATE_NONE,
-     PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+    sdk::mean_column("portability_exact_match", "1",
+                     "Share of the fact's portability probes of whose expected answer every token is greedy, "
+                     "teacher-forced. NaN where the fact has none."),
+    sdk::mean_column("portability_token_accuracy", "1",
+                     "Mean over these probes of the share of the answer's tokens that are greedy, teacher-forced."),
+    sdk::mean_column("portability_logp_mean", "nat/token",
+                     "Mean over these probes of log p(answer | prompt) per token."),
+    sdk::plain_column("portability_probes", PALIMPSEST_INT64, "prompt", "Portability probes of the fact."),
 };
 
 class Portability : public sdk::Metric {

@@ -14,10 +14,10 @@ namespace palimpsest::token_types {
 namespace {
 
 constexpr palimpsest_column rate(const char* name, const char* doc) {
-  return {name, PALIMPSEST_BOOL, "1", doc, PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE};
+  return sdk::rate_column(name, doc, PALIMPSEST_BASELINE_NONE);
 }
 constexpr palimpsest_column text(const char* name, const char* doc) {
-  return {name, PALIMPSEST_TEXT, "", doc, PALIMPSEST_AGGREGATE_NONE, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE};
+  return sdk::plain_column(name, PALIMPSEST_TEXT, "", doc);
 }
 
 constexpr std::array<palimpsest_column, 8> kColumns = {
