@@ -46,3 +46,8 @@ need_model_and_data() {
   need_prepared tasks prepare_tasks.py "$home/data/tasks"
   need_prepared evaluation prepare_evaluation.py "$home/evaluation"
 }
+
+# What the tests compare with, and nothing else reads.
+need_vocabularies() {
+  need_prepared vocabularies prepare_vocabularies.py "$home/vocabularies"
+}
