@@ -185,11 +185,10 @@ Encoding Tokenizer::encode_target(std::string_view text) const {
   decode_utf8(text);  // so that a refusal counts in the caller's text
   Encoding out = encode_continuation(cat(' ', text.substr(spaces)));
   for (std::size_t i = 0; i < out.ids.size(); ++i) {
-    if (out.ids[i] == data_->unknown) {
+    if (out.ids[i] == data_->unknown && text.find(token_text(out.ids[i])) == std::string_view::npos) {
       fail(ErrorCode::kInvalidArgument, "the target \"", text,
-           "\" has characters that the vocabulary does not have: they "
-           "become \"",
-           token_text(out.ids[i]), "\", from which no target can be told");
+           "\" has characters that the vocabulary does not have: they become \"", token_text(out.ids[i]),
+           "\", from which no target can be told");
     }
     if (is_special(out.ids[i])) {
       fail(ErrorCode::kInvalidArgument, "the target \"", text, "\" holds the special token \"", token_text(out.ids[i]),

@@ -51,7 +51,6 @@ void AddedTokenMatcher::Trie::add(const AddedToken& token, std::string_view writ
 std::pair<const AddedToken*, std::size_t> AddedTokenMatcher::Trie::longest(std::string_view text,
                                                                            std::size_t at) const {
   std::pair<const AddedToken*, std::size_t> best{nullptr, at};
-  if (!first_[static_cast<std::uint8_t>(text[at])]) return best;
   std::uint32_t node = 0;
   for (; at < text.size(); ++at) {
     const auto byte = static_cast<std::uint8_t>(text[at]);
@@ -87,6 +86,10 @@ void AddedTokenMatcher::split_by(const Trie& trie, std::string_view text, std::s
   std::size_t done = 0;
   std::size_t at = 0;
   while (!trie.empty() && at < text.size()) {
+    if (!trie.begins_with(text[at])) {
+      ++at;
+      continue;
+    }
     const auto [token, match_end] = trie.longest(text, at);
     if (token == nullptr) {
       ++at;

@@ -5,6 +5,7 @@
 // whole text, then the others, as the normaliser writes them, in what it makes of the rest. Immutable; any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -56,6 +57,8 @@ class AddedTokenMatcher {
     // `written`: what stands for the token in a text.
     void add(const AddedToken& token, std::string_view written);
     bool empty() const { return nodes_.size() == 1; }
+    // Whether a token may begin with this byte.
+    bool begins_with(char byte) const { return first_[static_cast<std::uint8_t>(byte)]; }
     // The longest token that begins at `at` and where it ends, or nothing.
     std::pair<const AddedToken*, std::size_t> longest(std::string_view text, std::size_t at) const;
 
@@ -65,7 +68,7 @@ class AddedTokenMatcher {
       std::int32_t token = -1;
     };
     std::vector<Node> nodes_ = std::vector<Node>(1);
-    std::vector<bool> first_ = std::vector<bool>(256);
+    std::array<bool, 256> first_{};
     std::vector<AddedToken> tokens_;
   };
   static void split_by(const Trie& trie, std::string_view text, std::size_t base, std::vector<Segment>& out);

@@ -27,8 +27,7 @@ std::size_t AlignedText::point_over(std::size_t byte) const {
   return static_cast<std::size_t>(after - points_.starts.begin()) - 1;
 }
 
-ByteRange AlignedText::source_of(std::size_t begin, std::size_t end) const {
-  if (sources_.empty()) return {begin, end};
+ByteRange AlignedText::source_of_changed(std::size_t begin, std::size_t end) const {
   if (begin == end) {  // a prefix that stands for nothing
     const std::size_t at = sources_[std::min(point_over(begin), sources_.size() - 1)].first;
     return {at, at};

@@ -57,11 +57,14 @@ class AlignedText {
   // The bytes of the caller's text that a point, or the bytes [begin, end) of bytes(), stand for. A character that was
   // not changed is cut where its bytes are cut; a changed one stands for its source as a whole.
   ByteRange source_of_point(std::size_t point) const;
-  ByteRange source_of(std::size_t begin, std::size_t end) const;
+  ByteRange source_of(std::size_t begin, std::size_t end) const {
+    return sources_.empty() ? ByteRange{begin, end} : source_of_changed(begin, end);
+  }
   // The points of a range, to be changed.
   AlignedPoints copy(const PieceRange& range) const;
 
  private:
+  ByteRange source_of_changed(std::size_t begin, std::size_t end) const;
   std::size_t point_over(std::size_t byte) const;
   bool is_unchanged(std::size_t point) const;
 

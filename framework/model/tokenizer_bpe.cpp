@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <span>
 
 #include "base/error.hpp"
 #include "model/tokenizer_bytes.hpp"
@@ -261,8 +262,13 @@ void BytePairEncoder::encode(std::string_view word, std::vector<WordToken>& out)
 
 void BytePairEncoder::encode_part(std::string_view word, std::size_t base, std::vector<WordToken>& out) const {
   const auto put = [&](const std::vector<WordToken>& tokens) {
+    out.insert(out.end(), tokens.begin(), tokens.end());
+    if (base == 0) return;
     const auto shift = static_cast<std::uint32_t>(base);
-    for (const WordToken& token : tokens) out.push_back({token.id, token.begin + shift, token.end + shift});
+    for (WordToken& token : std::span(out).last(tokens.size())) {
+      token.begin += shift;
+      token.end += shift;
+    }
   };
   if (byte_level_ && word.size() == 1 && byte_ids_[static_cast<std::uint8_t>(word[0])] >= 0) {
     out.push_back({byte_ids_[static_cast<std::uint8_t>(word[0])], 0, 1});

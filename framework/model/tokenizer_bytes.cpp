@@ -83,6 +83,11 @@ CodePoints decode_utf8(std::string_view text) {
   out.points.reserve(text.size());
   out.starts.reserve(text.size() + 1);
   for (std::size_t at = 0; at < text.size();) {
+    if (const auto byte = static_cast<std::uint8_t>(text[at]); byte < 0x80) {
+      out.points.push_back(byte);
+      out.starts.push_back(at++);
+      continue;
+    }
     const Step step = next_point(text, at);
     if (!step.ok) {
       const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');

@@ -39,9 +39,9 @@ class Decoder {
     return steps_.size() == 1 && steps_[0].description.kind == DecoderStep::Kind::kByteLevel;
   }
 
-  // `tokens` are well-formed UTF-8, the text is so too. With `continues` they stand after other tokens, so that nothing
-  // is taken off their beginning.
-  std::string decode(std::vector<std::string> tokens, bool continues) const;
+  // `pieces` are the tokens' texts, well-formed UTF-8 as the result is. With `continues` they stand after other tokens,
+  // so that nothing is taken off their beginning.
+  std::string decode(std::vector<std::string> pieces, bool continues) const;
 
  private:
   struct Step {

@@ -173,7 +173,11 @@ void TextEncoder::encode_word(const AlignedText& text, const PieceRange& word, b
   thread_local std::vector<WordToken> tokens;
   tokens.clear();
   const std::string_view bytes = text.bytes(word);
-  bpe_.encode(has_prefix ? cat(' ', bytes) : bytes, tokens);
+  if (has_prefix) {
+    bpe_.encode(cat(' ', bytes), tokens);
+  } else {
+    bpe_.encode(bytes, tokens);
+  }
   const std::size_t offset = text.byte_of(word.begin);
   const std::size_t added = has_prefix ? 1 : 0;
   for (const WordToken& token : tokens) {

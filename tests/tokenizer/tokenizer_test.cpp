@@ -280,6 +280,15 @@ TEST(TargetRule, GoesOnFromThePromptWhateverIsPutBeforeATextAlone) {
               testing::StartsWith("BPE over characters: a target is encoded with exactly one leading space"));
 }
 
+TEST(TargetRule, TellsUnknownCharactersFromSpecialTokens) {
+  json document = base_document("characters.json");
+  document["model"]["byte_fallback"] = false;
+  const auto tokenizer = open_document(document);
+  EXPECT_THAT(error_of([&] { tokenizer->encode_target("\u6771\u00FF"); }),
+              HasSubstr("has characters that the vocabulary does not have: they become \"<unk>\""));
+  EXPECT_THAT(error_of([&] { tokenizer->encode_target("the <unk>"); }), HasSubstr("holds the special token \"<unk>\""));
+}
+
 TEST(TargetRule, ContinuationsGoOnAsTheyStand) {
   const auto tokenizer = open_document(base_document("characters.json"));
   const auto text_of = [&](const std::string& text) { return texts(*tokenizer, tokenizer->encode_continuation(text)); };
