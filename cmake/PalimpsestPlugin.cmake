@@ -89,3 +89,23 @@ function(palimpsest_add_plugin target)
     target_link_options(${target} PRIVATE "-Wl,-rpath,${PALIMPSEST_TORCH_LIB_DIR}")
   endif()
 endfunction()
+
+# palimpsest_test_plugin(TARGET SOURCES ... [LINK ...])
+#
+# The tests of a plugin in a project of its own: `maths`, a GoogleTest program TARGET_test of SOURCES over palimpsest::testing and
+# LINK; and `promises`, what every plugin must do, on the tiny model. Nothing where BUILD_TESTING is off. Needs the component
+# testing, and enable_testing() in the project's top folder.
+function(palimpsest_test_plugin target)
+  if(DEFINED BUILD_TESTING AND NOT BUILD_TESTING)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  if(NOT TARGET ${target} OR NOT arg_SOURCES)
+    message(FATAL_ERROR "palimpsest_test_plugin(${target}): SOURCES are needed, and ${target} from palimpsest_add_plugin()")
+  endif()
+  find_package(GTest REQUIRED)
+  add_executable(${target}_test ${arg_SOURCES})
+  target_link_libraries(${target}_test PRIVATE ${arg_LINK} palimpsest::testing GTest::gtest_main)
+  add_test(NAME maths COMMAND ${target}_test)
+  add_test(NAME promises COMMAND palimpsest::program check-plugin $<TARGET_FILE:${target}>)
+endfunction()

@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "conformance/world.hpp"
 #include "plugin/instance.hpp"
+#include "support/parameters.hpp"
 
 namespace palimpsest {
 namespace {
@@ -32,10 +33,8 @@ plugin::Plugin find(const char* folder, const char* kind, const char* id) {
 
 TEST(EveryService, IsAskedFunctionByFunctionByAPluginInC) {
   World world;
-  plugin::ParameterValue file;
-  file.name = "file";
-  file.text = (conformance::data_folder() / "text.txt").string();
-  plugin::Metric metric(find(PALIMPSEST_TEST_ABI_PLUGINS, "metric", "every_service"), world.session(), {file});
+  plugin::Metric metric(find(PALIMPSEST_TEST_ABI_PLUGINS, "metric", "every_service"), world.session(),
+                        {text("file", (conformance::data_folder() / "text.txt").string())});
   std::map<std::string, std::int64_t> functions;
   for (const auto& row : metric.measure(world.model(), {1, "edited", 0}, world.facts())) {
     functions[row.values.at(0).text] = row.values.at(1).integer;

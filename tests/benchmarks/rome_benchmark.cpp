@@ -13,6 +13,7 @@
 #include "model/tokenizer.hpp"
 #include "model/work.hpp"
 #include "plugin/instance.hpp"
+#include "support/parameters.hpp"
 
 namespace palimpsest::benchmarks {
 namespace {
@@ -38,16 +39,6 @@ std::shared_ptr<const model::SecondMoment> second_moment(std::int64_t width) {
   return std::make_shared<model::SecondMoment>(at::eye(width, at::kDouble) + at::outer(ramp, ramp), 1, kLayer);
 }
 
-plugin::ParameterValue parameter(std::string name, std::int64_t integer, double number,
-                                 std::vector<std::string> texts = {}) {
-  plugin::ParameterValue made;
-  made.name = std::move(name);
-  made.integer = integer;
-  made.number = number;
-  made.texts = std::move(texts);
-  return made;
-}
-
 void rome_edit(benchmark::State& state) {
   const char* folder = std::getenv("PALIMPSEST_BENCH_MODEL");
   if (folder == nullptr) {
@@ -62,10 +53,9 @@ void rome_edit(benchmark::State& state) {
   session->second_moment = [&](std::int64_t) { return moment; };
   plugin::Registry registry({PALIMPSEST_PLUGINS}, {PALIMPSEST_TORCH_TAG, PALIMPSEST_TORCH_VERSION, {}, {}});
   // No early end: the objective stays above the references' limit of 0.05 by the weight of its decay term.
-  plugin::Editor editor(
-      registry.find("editor", "rome"), session,
-      {parameter("layer", kLayer, 0), parameter("v_num_grad_steps", kSteps, 0), parameter("v_lr", 0, 0.05),
-       parameter("v_weight_decay", 0, 0.5), parameter("context_templates", 0, 0, contexts())});
+  plugin::Editor editor(registry.find("editor", "rome"), session,
+                        {integer("layer", kLayer), integer("v_num_grad_steps", kSteps), number("v_lr", 0.05),
+                         number("v_weight_decay", 0.5), texts("context_templates", contexts())});
   const std::vector<plugin::EditRequest> requests = {
       {nullptr, "The mother tongue of {} is", "Danielle Darrieux", "English", PALIMPSEST_PROMPT_OWN}};
   const auto edit = [&] {

@@ -11,6 +11,7 @@
 #include "model/checkpoint.hpp"
 #include "model/tokenizer.hpp"
 #include "model/work.hpp"
+#include "support/parameters.hpp"
 
 namespace palimpsest::benchmarks {
 namespace {
@@ -31,9 +32,7 @@ void spread_edit(benchmark::State& state, const char* id) {
     if (!moment) moment = falling_moment(opened.config.mlp_width, layer);
     return moment;
   };
-  plugin::ParameterValue contexts;
-  contexts.name = "context_templates";
-  contexts.texts = five_contexts();
+  const plugin::ParameterValue contexts = texts("context_templates", five_contexts());
   const auto requests = facts(static_cast<std::size_t>(number_from_environment("PALIMPSEST_BENCH_FACTS", 50)));
   plugin::Registry registry({PALIMPSEST_PLUGINS}, {PALIMPSEST_TORCH_TAG, PALIMPSEST_TORCH_VERSION, {}, {}});
   const model::Work before = model::work();

@@ -23,12 +23,6 @@ const GoldenEditors& golden() { return GoldenEditors::get(); }
 palimpsest_model fresh_model() { return GoldenRome::get().model(); }
 std::string down(std::int64_t layer) { return cat("layers.", layer, ".mlp.down.weight"); }
 
-std::vector<ParameterValue> with(std::vector<ParameterValue> values, ParameterValue changed) {
-  std::erase_if(values, [&](const auto& v) { return v.name == changed.name; });
-  values.push_back(std::move(changed));
-  return values;
-}
-
 std::vector<std::int64_t> layers_of(const std::string& editor, const std::string& name) {
   return golden().at(editor, name).at("parameters").at("layers").get<std::vector<std::int64_t>>();
 }
@@ -150,8 +144,7 @@ TEST(GoldenCases, CoverWhatTheySay) {
   const auto requests = golden().calls("memit", "loss_layer")[0];
   palimpsest_model a = fresh_model(), b = fresh_model();
   const EditResult below = golden().editor("memit", parameters)->apply(a, requests);
-  const EditResult last =
-      golden().editor("memit", with(parameters, integer_value("v_loss_layer", -1)))->apply(b, requests);
+  const EditResult last = golden().editor("memit", with(parameters, integer("v_loss_layer", -1)))->apply(b, requests);
   EXPECT_GT(relative_difference(update_of(below, down(0)), update_of(last, down(0))), 0.1);
   EXPECT_LT(golden().tensor("ft.stopped.losses").size(0), 60);
 }
@@ -295,7 +288,7 @@ TEST(AlphaEdit, AFailedCallLeavesItsState) {
   const auto after = editor->save();
   ASSERT_EQ(before.size(), after.size());
   for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(equal_bits(before[i].value, after[i].value));
-  auto other = with(parameters, integers_value("layers", {1, 2}));
+  auto other = with(parameters, integers("layers", {1, 2}));
   EXPECT_THROW(golden().editor("alphaedit", other)->load(before), Error);
 }
 
@@ -338,15 +331,15 @@ TEST(Editors, RefuseParametersThatDoNotFit) {
       EXPECT_THAT(error.what(), HasSubstr(says));
     }
   };
-  refuses("memit", "plain", integers_value("layers", {0, 3}), "layers has 3; the model has layers 0 to 2");
-  refuses("memit", "plain", integers_value("layers", {1, 0}), "layers has 0 after 1");
-  refuses("memit", "plain", integer_value("v_loss_layer", 0), "v_loss_layer is 0; expected -1, or 1");
-  refuses("memit", "plain", number_value("mom2_update_weight", 0), "mom2_update_weight is 0");
-  refuses("alphaedit", "energy", number_value("nullspace_threshold", 0.1), "exactly one of them above 0");
-  refuses("alphaedit", "energy", number_value("nullspace_energy", 0), "exactly one of them above 0");
-  refuses("alphaedit", "energy", number_value("l2", 0), "l2 is 0");
-  refuses("ft", "stopped", integers_value("layers", {0, 3}), "layers has 3; the model has layers 0 to 2");
-  refuses("ft", "stopped", integers_value("layers", {1, 1}), "layers has an entry twice");
+  refuses("memit", "plain", integers("layers", {0, 3}), "layers has 3; the model has layers 0 to 2");
+  refuses("memit", "plain", integers("layers", {1, 0}), "layers has 0 after 1");
+  refuses("memit", "plain", integer("v_loss_layer", 0), "v_loss_layer is 0; expected -1, or 1");
+  refuses("memit", "plain", number("mom2_update_weight", 0), "mom2_update_weight is 0");
+  refuses("alphaedit", "energy", number("nullspace_threshold", 0.1), "exactly one of them above 0");
+  refuses("alphaedit", "energy", number("nullspace_energy", 0), "exactly one of them above 0");
+  refuses("alphaedit", "energy", number("l2", 0), "l2 is 0");
+  refuses("ft", "stopped", integers("layers", {0, 3}), "layers has 3; the model has layers 0 to 2");
+  refuses("ft", "stopped", integers("layers", {1, 1}), "layers has an entry twice");
   const plugin::EditorNeeds needs = golden().editor("memit", golden().parameters("memit", "plain"))->needs(info);
   EXPECT_EQ(needs.second_moments, (std::vector<std::int64_t>{0, 1}));
   EXPECT_EQ(needs.edits_layers, (std::vector<std::int64_t>{0, 1}));
@@ -356,8 +349,7 @@ TEST(Editors, RefuseParametersThatDoNotFit) {
 
 TEST(AlphaEdit, RefusesAModelWithoutNullSpace) {
   palimpsest_model model = fresh_model();
-  const auto parameters =
-      with(golden().parameters("alphaedit", "two_batches"), number_value("nullspace_threshold", 1e-9));
+  const auto parameters = with(golden().parameters("alphaedit", "two_batches"), number("nullspace_threshold", 1e-9));
   try {
     golden().editor("alphaedit", parameters)->apply(model, golden().calls("alphaedit", "two_batches")[0]);
     FAIL() << "an empty null space was taken";

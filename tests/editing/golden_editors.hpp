@@ -38,7 +38,7 @@ class GoldenEditors {
   }
   std::vector<plugin::ParameterValue> parameters(const std::string& editor, const std::string& name) const {
     auto values = parameters_of(at(editor, name).at("parameters"));
-    if (editor != "ft") values.push_back(texts_value("context_templates", contexts()));
+    if (editor != "ft") values.push_back(texts("context_templates", contexts()));
     return values;
   }
 

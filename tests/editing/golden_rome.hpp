@@ -16,33 +16,9 @@
 #include "model/safetensors.hpp"
 #include "model/tokenizer.hpp"
 #include "plugin/instance.hpp"
+#include "support/parameters.hpp"
 
 namespace palimpsest {
-
-inline plugin::ParameterValue integer_value(std::string name, std::int64_t integer) {
-  plugin::ParameterValue made;
-  made.name = std::move(name);
-  made.integer = integer;
-  return made;
-}
-inline plugin::ParameterValue number_value(std::string name, double number) {
-  plugin::ParameterValue made;
-  made.name = std::move(name);
-  made.number = number;
-  return made;
-}
-inline plugin::ParameterValue texts_value(std::string name, std::vector<std::string> texts) {
-  plugin::ParameterValue made;
-  made.name = std::move(name);
-  made.texts = std::move(texts);
-  return made;
-}
-inline plugin::ParameterValue integers_value(std::string name, std::vector<std::int64_t> integers) {
-  plugin::ParameterValue made;
-  made.name = std::move(name);
-  made.integers = std::move(integers);
-  return made;
-}
 
 // Tensors of a reference file by name.
 class Reference {
@@ -107,7 +83,7 @@ class GoldenRome {
   // The parameters of a case, under the editor's names, the contexts among them.
   std::vector<plugin::ParameterValue> parameters(const std::string& name) const {
     std::vector<plugin::ParameterValue> values = parameters_of(at(name).at("parameters"));
-    values.push_back(texts_value("context_templates", contexts()));
+    values.push_back(texts("context_templates", contexts()));
     return values;
   }
 

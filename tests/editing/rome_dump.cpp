@@ -16,6 +16,7 @@
 #include "model/safetensors_writer.hpp"
 #include "model/tokenizer.hpp"
 #include "plugin/instance.hpp"
+#include "support/parameters.hpp"
 
 namespace palimpsest {
 namespace {
@@ -37,10 +38,8 @@ void dump(char** arguments) {
   };
 
   plugin::Registry registry({PALIMPSEST_PLUGINS}, {PALIMPSEST_TORCH_TAG, PALIMPSEST_TORCH_VERSION, {}, {}});
-  plugin::ParameterValue contexts;
-  contexts.name = "context_templates";
-  contexts.texts = document.at("contexts").get<std::vector<std::string>>();
-  plugin::Editor editor(registry.find("editor", "rome"), session, {contexts});
+  plugin::Editor editor(registry.find("editor", "rome"), session,
+                        {texts("context_templates", document.at("contexts").get<std::vector<std::string>>())});
 
   std::vector<std::pair<std::string, at::Tensor>> made;
   for (std::size_t i = 0; i < document.at("requests").size(); ++i) {

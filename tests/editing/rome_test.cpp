@@ -25,12 +25,6 @@ plugin::Editor rome(const std::vector<ParameterValue>& values) {
   return plugin::Editor(GoldenRome::find("rome"), golden().session(), values);
 }
 
-std::vector<ParameterValue> with(std::vector<ParameterValue> values, ParameterValue changed) {
-  std::erase_if(values, [&](const auto& v) { return v.name == changed.name; });
-  values.push_back(std::move(changed));
-  return values;
-}
-
 double recorded(const EditResult& result, const std::string& name, std::int64_t step = -1) {
   for (const auto& r : result.records) {
     if (r.name == name && r.step == step) return r.value;
@@ -102,7 +96,7 @@ TEST(Rome, GoldenCasesCoverClampAndEarlyStop) {
   const std::vector<EditRequest> stop_request = {golden().request("stopped")};
   const EditResult bounded = rome(golden().parameters("clamped")).apply(clamped, clamp_request);
   const EditResult free =
-      rome(with(golden().parameters("clamped"), number_value("clamp_norm_factor", 100))).apply(stopped, clamp_request);
+      rome(with(golden().parameters("clamped"), number("clamp_norm_factor", 100))).apply(stopped, clamp_request);
   EXPECT_LT(recorded(bounded, "delta_norm"), 0.99 * recorded(free, "delta_norm"));
 
   palimpsest_model model = golden().model();
@@ -168,14 +162,14 @@ TEST(Rome, AFailedApplyLeavesTheModelAsItWas) {
   };
   const EditRequest good = golden().request("plain");
   const auto parameters = golden().parameters("plain");
-  fails(with(parameters, texts_value("context_templates", {"{}", "no place"})), {good}, ErrorCode::kInvalidArgument,
+  fails(with(parameters, texts("context_templates", {"{}", "no place"})), {good}, ErrorCode::kInvalidArgument,
         "\"no place\" must have exactly one {}");
   fails(parameters, {good, {nullptr, "{} is", "Rome", "", PALIMPSEST_PROMPT_OWN}}, ErrorCode::kInvalidArgument,
         "target");
   // The first request's update was already in the transaction.
   fails(parameters, {good, {nullptr, "no subject", "Rome", "Paris", PALIMPSEST_PROMPT_OWN}},
         ErrorCode::kInvalidArgument, "{}");
-  fails(with(parameters, integer_value("layer", 3)), {good}, ErrorCode::kOutOfRange, "3");
+  fails(with(parameters, integer("layer", 3)), {good}, ErrorCode::kOutOfRange, "3");
 }
 
 TEST(Rome, StopsWhenAsked) {
@@ -198,7 +192,7 @@ TEST(Rome, StopsWhenAsked) {
 TEST(Rome, InstancesAndModelsShareNothing) {
   const std::vector<EditRequest> plain = {golden().request("plain")}, other = {golden().request("clamped")};
   plugin::Editor first = rome(golden().parameters("plain"));
-  plugin::Editor second = rome(with(golden().parameters("plain"), texts_value("context_templates", {"Rome. {}"})));
+  plugin::Editor second = rome(with(golden().parameters("plain"), texts("context_templates", {"Rome. {}"})));
   palimpsest_model a = golden().model(), b = golden().model(), c = golden().model(), d = golden().model();
   const EditResult alone = first.apply(a, plain);
   const EditResult differently = second.apply(b, plain);
@@ -222,13 +216,13 @@ TEST(Rome, LaterRequestsSeeEarlierUpdates) {
 }
 
 TEST(Rome, AugmentedPromptsAreContextsUnlessTheyAreRequests) {
-  const auto bare = with(golden().parameters("plain"), texts_value("context_templates", {"{}"}));
+  const auto bare = with(golden().parameters("plain"), texts("context_templates", {"{}"}));
   EditRequest more = golden().request("plain");
   more.prompt = "Therefore. " + more.prompt;
   more.origin = PALIMPSEST_PROMPT_AS_CONTEXT;
   palimpsest_model as_context = golden().model(), given = golden().model(), as_request = golden().model();
   rome(bare).apply(as_context, std::vector<EditRequest>{golden().request("plain"), more});
-  rome(with(bare, texts_value("context_templates", {"{}", "Therefore. {}"})))
+  rome(with(bare, texts("context_templates", {"{}", "Therefore. {}"})))
       .apply(given, std::vector<EditRequest>{golden().request("plain")});
   EXPECT_EQ(as_context.updates.size(), 1u);
   EXPECT_TRUE(equal_bits(as_context.current, given.current));
@@ -238,8 +232,8 @@ TEST(Rome, AugmentedPromptsAreContextsUnlessTheyAreRequests) {
 }
 
 TEST(Rome, SampledContextsFollowTheSeed) {
-  const auto sampled = with(with(golden().parameters("plain"), texts_value("context_templates", {})),
-                            integers_value("context_template_length_params", {4, 3}));
+  const auto sampled = with(with(golden().parameters("plain"), texts("context_templates", {})),
+                            integers("context_template_length_params", {4, 3}));
   const std::vector<EditRequest> requests = {golden().request("plain")};
   palimpsest_model a = golden().model(7), b = golden().model(7), c = golden().model(8);
   EXPECT_TRUE(equal_bits(rome(sampled).apply(a, requests).updates[0].v, rome(sampled).apply(b, requests).updates[0].v));
@@ -255,7 +249,7 @@ TEST(Rome, SaysWhatItNeeds) {
   EXPECT_FALSE(needs.edits_nothing);
   EXPECT_TRUE(rome(golden().parameters("no_whitening")).needs(info).second_moments.empty());
   try {
-    rome(with(golden().parameters("plain"), integer_value("layer", 3))).needs(info);
+    rome(with(golden().parameters("plain"), integer("layer", 3))).needs(info);
     FAIL() << "layer 3 of 3 was taken";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kOutOfRange);

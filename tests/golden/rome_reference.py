@@ -78,9 +78,10 @@ def target_ids_of(tokenizer, target):
     return tokenizer(" " + target.lstrip(" "), add_special_tokens=False)["input_ids"]
 
 
-def optimise_value(model, tokenizer, templates, subject, target, p, fixed_delta=None):
-    """delta = v* - W k, the losses of each step, and W k of the first template. `fixed_delta`: evaluate there and return
-    the gradient in place of optimising."""
+def rows_to_learn(tokenizer, templates, subject, target):
+    """What a value is optimised over: ids and mask [rows, tokens] of the templates, each followed by the target without its
+    last token, and of "{} is a" as the last row; the subject's last token of each row; `wanted` [rows - 1, tokens], a target
+    token where the token before it stands, elsewhere -100; the number of target tokens."""
     target_ids = torch.tensor(target_ids_of(tokenizer, target))
     templates = [t + tokenizer.decode(target_ids[:-1]) for t in templates] + ["{} is a"]
     ids, mask = rows_of(tokenizer, [t.replace("{}", subject, 1) for t in templates])
@@ -89,17 +90,22 @@ def optimise_value(model, tokenizer, templates, subject, target, p, fixed_delta=
     for row in range(len(wanted)):
         length = int(mask[row].sum())
         wanted[row, length - len(target_ids):length] = target_ids
+    return ids, mask, lookups, wanted, len(target_ids)
 
-    delta = torch.zeros(model.config.hidden_size, requires_grad=True)
+
+def minimise(forward, size, lookups, wanted, target_tokens, p, fixed_delta=None):
+    """Adam on delta [size]; returns it, the losses of each step, and what it is added to in the first row. `forward(delta)`
+    runs all rows and gives their logits, the logits that the target is read from (the rows of `wanted` first), and what
+    delta was added to [rows, tokens, size]. `fixed_delta`: evaluate there and return the gradient in place of optimising."""
+    delta = torch.zeros(size, requires_grad=True)
     optimiser = torch.optim.Adam([delta], lr=p.v_lr)
     init = initial = None
     steps = []
     for step in range(p.v_num_grad_steps):
         optimiser.zero_grad()
-        with DownProjection(model, p.layer, lookups, delta) as trace:
-            logits = model(input_ids=ids, attention_mask=mask).logits
+        logits, read, before = forward(delta)
         if init is None:
-            init = trace.value[0, lookups[0]].clone()
+            init = before[0, lookups[0]].clone()
         kl_log_p = F.log_softmax(logits[-1:, lookups[-1], :], dim=1)
         if initial is None:
             initial = kl_log_p.detach().clone()
@@ -107,11 +113,11 @@ def optimise_value(model, tokenizer, templates, subject, target, p, fixed_delta=
             with torch.no_grad():
                 delta.copy_(fixed_delta)
             continue
-        log_p = torch.log_softmax(logits, dim=2)
+        log_p = torch.log_softmax(read, dim=2)
         # A target token is read where the token before it stands: the mask marks that very position, because the rows
         # hold all target tokens but the last.
-        chosen = log_p[:-1].gather(2, wanted.clamp(min=0).unsqueeze(2)).squeeze(2)
-        row_nll = -(chosen * (wanted != -100)).sum(1) / len(target_ids)
+        chosen = log_p[:len(wanted)].gather(2, wanted.clamp(min=0).unsqueeze(2)).squeeze(2)
+        row_nll = -(chosen * (wanted != -100)).sum(1) / target_tokens
         nll = row_nll.mean()
         kl = p.kl_factor * F.kl_div(initial, kl_log_p, log_target=True, reduction="batchmean")
         decay = p.v_weight_decay * delta.norm() / init.norm() ** 2
@@ -131,6 +137,17 @@ def optimise_value(model, tokenizer, templates, subject, target, p, fixed_delta=
             with torch.no_grad():
                 delta.mul_(bound / delta.norm())
     return delta.detach(), torch.tensor(steps, dtype=torch.float64), init
+
+
+def optimise_value(model, tokenizer, templates, subject, target, p, fixed_delta=None):
+    """delta = v* - W k, the losses of each step, and W k of the first template; `fixed_delta`: see minimise."""
+    ids, mask, lookups, *target_of_rows = rows_to_learn(tokenizer, templates, subject, target)
+
+    def forward(delta):
+        with DownProjection(model, p.layer, lookups, delta) as trace:
+            logits = model(input_ids=ids, attention_mask=mask).logits
+        return logits, logits, trace.value
+    return minimise(forward, model.config.hidden_size, lookups, *target_of_rows, p, fixed_delta)
 
 
 def rome(model, tokenizer, prompt, subject, target, contexts, p, inverse_moment=None):

@@ -10,9 +10,8 @@ is cut short on purpose.
 import dataclasses
 
 import torch
-import torch.nn.functional as F
 
-from rome_reference import last_subject_token, rows_of, target_ids_of
+from rome_reference import last_subject_token, minimise, rows_of, rows_to_learn
 
 
 @dataclasses.dataclass
@@ -74,48 +73,15 @@ def compute_z(model, tokenizer, templates, subject, target, p):
     layer = p.layers[-1]
     last = model.config.num_hidden_layers - 1
     loss_layer = last if p.v_loss_layer < 0 else max(p.v_loss_layer, layer)
-    target_ids = torch.tensor(target_ids_of(tokenizer, target))
-    templates = [t + tokenizer.decode(target_ids[:-1]) for t in templates] + ["{} is a"]
-    ids, mask = rows_of(tokenizer, [t.replace("{}", subject, 1) for t in templates])
-    lookups = [last_subject_token(tokenizer, t, subject) for t in templates]
-    wanted = torch.full((len(templates) - 1, ids.shape[1]), -100)
-    for row in range(len(wanted)):
-        length = int(mask[row].sum())
-        wanted[row, length - len(target_ids):length] = target_ids
+    ids, mask, lookups, wanted, target_tokens = rows_to_learn(tokenizer, templates, subject, target)
 
-    delta = torch.zeros(model.config.hidden_size, requires_grad=True)
-    optimiser = torch.optim.Adam([delta], lr=p.v_lr)
-    init = initial = None
-    steps = []
-    for step in range(p.v_num_grad_steps):
-        optimiser.zero_grad()
+    def forward(delta):
         with Trace(model, {layer, loss_layer}, layer, lookups, delta) as trace:
             logits = model(input_ids=ids, attention_mask=mask).logits
-        if init is None:
-            init = trace.before[0, lookups[0]].clone()
-        kl_log_p = F.log_softmax(logits[-1:, lookups[-1], :], dim=1)
-        if initial is None:
-            initial = kl_log_p.detach().clone()
         read = trace.outputs[loss_layer][:len(wanted)]
-        log_p = torch.log_softmax(model.lm_head(model.model.norm(read)), dim=2)
-        chosen = log_p.gather(2, wanted.clamp(min=0).unsqueeze(2)).squeeze(2)
-        row_nll = -(chosen * (wanted != -100)).sum(1) / len(target_ids)
-        nll = row_nll.mean()
-        kl = p.kl_factor * F.kl_div(initial, kl_log_p, log_target=True, reduction="batchmean")
-        decay = p.v_weight_decay * delta.norm() / init.norm() ** 2
-        loss = nll + kl + decay
-        probability = torch.exp(-row_nll).mean()
-        steps.append([loss.item(), nll.item(), kl.item(), decay.item(), probability.item()])
-        stop = p.v_stop_probability < 1 and probability >= p.v_stop_probability
-        if loss < 5e-2 or stop or step == p.v_num_grad_steps - 1:
-            break
-        loss.backward()
-        optimiser.step()
-        bound = p.clamp_norm_factor * init.norm()
-        if delta.norm() > bound:
-            with torch.no_grad():
-                delta.mul_(bound / delta.norm())
-    return (init + delta).detach(), torch.tensor(steps, dtype=torch.float64), init
+        return logits, model.lm_head(model.model.norm(read)), trace.before
+    delta, steps, init = minimise(forward, model.config.hidden_size, lookups, wanted, target_tokens, p)
+    return init + delta, steps, init
 
 
 def at_lookups(model, tokenizer, prompts, layer, batch=128):

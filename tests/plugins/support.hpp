@@ -11,6 +11,7 @@
 
 #include "conformance/world.hpp"
 #include "plugin/instance.hpp"
+#include "support/parameters.hpp"
 
 namespace palimpsest::plugin_tests {
 
@@ -18,31 +19,6 @@ inline plugin::Plugin find(const char* kind, const char* id) {
   static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS},
                                    {PALIMPSEST_TEST_TORCH_TAG, PALIMPSEST_TEST_TORCH_VERSION, {}, {}});
   return registry.find(kind, id);
-}
-
-inline plugin::ParameterValue integer(const char* name, std::int64_t value) {
-  plugin::ParameterValue made;
-  made.name = name;
-  made.integer = value;
-  return made;
-}
-inline plugin::ParameterValue number(const char* name, double value) {
-  plugin::ParameterValue made;
-  made.name = name;
-  made.number = value;
-  return made;
-}
-inline plugin::ParameterValue text(const char* name, const std::string& value) {
-  plugin::ParameterValue made;
-  made.name = name;
-  made.text = value;
-  return made;
-}
-inline plugin::ParameterValue integers(const char* name, std::vector<std::int64_t> values) {
-  plugin::ParameterValue made;
-  made.name = name;
-  made.integers = std::move(values);
-  return made;
 }
 
 // The values of one row; BOOL and INT64 as numbers, missing as NaN.

@@ -60,13 +60,6 @@ inline std::vector<plugin::ParameterValue> over_file(std::vector<plugin::Paramet
   return values;
 }
 
-inline plugin::ParameterValue texts(const char* name, std::vector<std::string> values) {
-  plugin::ParameterValue made;
-  made.name = name;
-  made.texts = std::move(values);
-  return made;
-}
-
 // What preparing the task says against it; "" when nothing.
 inline std::string refusal(plugin::Task& task, palimpsest_model& model) {
   try {
