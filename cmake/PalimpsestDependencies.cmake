@@ -1,4 +1,4 @@
-# The libraries of DESIGN section 7 but libtorch, each as one imported target.
+# The libraries that the program uses but libtorch, each as one imported target.
 find_package(Threads REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(tomlplusplus 3.3 REQUIRED)

@@ -1,6 +1,5 @@
 // Keys of many rows at several layers, and what the last of these layers gives, under weights that change from one
-// layer to the next: one pass up to the first layer, then resumes from the layer whose weight has changed (DESIGN
-// section 4).
+// layer to the next: one pass up to the first layer, then resumes from the layer whose weight has changed.
 //
 // Rows end at their lookup token: by causality nothing behind it has a part. Layers are asked for in ascending order;
 // before each, the caller may change weights of the layer asked for last, and of no other.

@@ -1,6 +1,6 @@
-// What an edit of one layer needs of the model, at the price DESIGN section 4 states: everything before a row's lookup
-// token is run once, through all layers, and kept as keys and values; the lookup token and what follows it run once up
-// to the edited layer; each step of an optimisation then runs only those few tokens through the layers above.
+// What an edit of one layer needs of the model, at the least price: everything before a row's lookup token is run once,
+// through all layers, and kept as keys and values; the lookup token and what follows it run once up to the edited
+// layer; each step of an optimisation then runs only those few tokens through the layers above.
 //
 // The result is that of full forwards, because nothing before the lookup token can see a change at it (causality). Rows
 // of several facts run together; each fact's rows get that fact's own change.

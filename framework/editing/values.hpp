@@ -1,5 +1,5 @@
 // v* and z*: the vector that, added at the lookup token, makes the model answer the target (Meng et al. 2022, equation
-// 4; Meng et al. 2023, section 4.2; the references' loop as SCIENCE section 6 states it).
+// 4; Meng et al. 2023, section 4.2), minimised as the authors' code does it (plugins/editors/rome/README.md).
 //
 // Facts are optimised side by side, each with its own vector, Adam state, bound and end; they share only the passes.
 #pragma once

@@ -33,7 +33,9 @@ Registry::Registry(const std::vector<std::filesystem::path>& folders, HostBuild 
   std::map<std::pair<std::string, std::string>, std::filesystem::path> owners;
   for (const auto& folder : folders) {
     if (!std::filesystem::is_directory(folder)) {
-      fail(ErrorCode::kNotFound, "the plugin folder ", folder.string(), " does not exist or is not a folder");
+      fail(ErrorCode::kNotFound, "the plugin folder ", folder.string(),
+           std::filesystem::exists(folder) ? " is not a folder" : " does not exist",
+           "; build the plugin that belongs there, or correct the path (plugin_path, PALIMPSEST_PLUGIN_PATH)");
     }
     refuse_if_everybody_writes(folder, "folder");
     std::vector<std::filesystem::path> files;

@@ -74,8 +74,9 @@ TEST_F(Plugins, RefusedLibrariesAreSaidWithTheirReason) {
   EXPECT_THAT(list.out, HasSubstr("rome"));
   const Outcome absent = run({"plugins"}, {cat("PALIMPSEST_PLUGIN_PATH=", (folder_ / "absent").string())});
   EXPECT_EQ(absent.status, 1);
-  EXPECT_EQ(absent.err,
-            cat("error: the plugin folder ", (folder_ / "absent").string(), " does not exist or is not a folder\n"));
+  EXPECT_EQ(absent.err, cat("error: the plugin folder ", (folder_ / "absent").string(),
+                            " does not exist; build the plugin that belongs there, or correct the path (plugin_path, "
+                            "PALIMPSEST_PLUGIN_PATH)\n"));
 }
 
 }  // namespace

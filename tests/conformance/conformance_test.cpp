@@ -152,6 +152,7 @@ TEST(EveryCheck, HasAPluginThatFailsExactlyIt) {
       {"recovers", "metric", "holds_a_grudge"},
       {"order", "editor", "first_come"},
       {"state", "editor", "loses_state"},
+      {"failed state", "editor", "counts_too_early"},
       {"thread state", "metric", "leaves_grad_mode"},
       {"thread state", "metric", "draws_from_torch"},
       {"thread state", "metric", "sets_threads"},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "base/error.hpp"
 
@@ -88,7 +89,11 @@ TEST_F(Folder, IsNotSearchedBelow) {
 
 TEST_F(Folder, ThatIsNotThereIsAnError) {
   fs::remove_all(folder_);
-  EXPECT_EQ(error(), cat("the plugin folder ", folder_.string(), " does not exist or is not a folder"));
+  const std::string then =
+      "; build the plugin that belongs there, or correct the path (plugin_path, PALIMPSEST_PLUGIN_PATH)";
+  EXPECT_EQ(error(), cat("the plugin folder ", folder_.string(), " does not exist", then));
+  std::ofstream(folder_) << "no folder";
+  EXPECT_EQ(error(), cat("the plugin folder ", folder_.string(), " is not a folder", then));
 }
 
 TEST_F(Folder, GivesAnIdOnceAndSaysWhichLibraryIsTheSecond) {

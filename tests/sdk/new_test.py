@@ -33,11 +33,12 @@ class New(unittest.TestCase):
         checked = self.at.do("palimpsest", "check-plugin", f"build/plugins/{snake}.so", where=project)
         self.assertIn(f"passed  {kind} {name}, output:", checked)
         self.assertRegex(checked, r"\d+ checks, 0 failed\.\n$")
-        self.at.do("palimpsest", "run", "experiment.toml", where=project, timeout=600)
+        said = self.at.do("palimpsest", "run", "experiment.toml", where=project, timeout=600)
+        self.assertNotIn("is the unedited control", said)
         with h5py.File(project / "results" / name / f"{name}.h5") as file:
             used = [id.decode() for id in file["plugin_files/id"][...]]
             self.assertIn(name, used)
-            self.assertGreater(len(file["cells/cell"]), 0)
+            self.assertEqual(sorted(file["cells/unedited"][...]), [0, 1])
 
     def test_editor(self):
         self.make("editor")

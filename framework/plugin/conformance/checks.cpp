@@ -210,6 +210,13 @@ Violations check_state(const plugin::Plugin& plugin, const std::filesystem::path
   });
 }
 
+Violations check_failed_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny) {
+  return collect([&](Violations& found) {
+    TinyWorld world(tiny);
+    found = make_exercise(plugin, world)->failure_violations();
+  });
+}
+
 Violations check_thread_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny, bool guarded) {
   return collect([&](Violations& found) {
     TinyWorld world(tiny);
@@ -254,6 +261,7 @@ std::span<const Check> checks() {
       {"recovers", "A run after a failed one gives what it gives alone.", check_recovers},
       {"order", "What an editor or augmenter gives for a fact does not depend on the facts before it.", check_order},
       {"state", "What lives from one edit to the next is in the state that an editor saves.", check_state},
+      {"failed state", "An edit that fails leaves the editor's state as it was.", check_failed_state},
       {"thread state",
        "Grad mode, thread count and libtorch's default generator are after a call what they were before it.",
        [](const plugin::Plugin& p, const std::filesystem::path& tiny) { return check_thread_state(p, tiny, false); }},

@@ -43,6 +43,8 @@ Violations check_recovers(const plugin::Plugin& plugin, const std::filesystem::p
 Violations check_order(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
 // Editors: what lives from one edit to the next is in editor.state/1, all of it.
 Violations check_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
+// Editors with a state: an edit that fails leaves it as it was.
+Violations check_failed_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny);
 // Grad mode, thread count and libtorch's default generator after a run; `guarded`: through the host's own class, which
 // must restore them.
 Violations check_thread_state(const plugin::Plugin& plugin, const std::filesystem::path& tiny, bool guarded);

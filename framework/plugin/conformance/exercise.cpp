@@ -11,37 +11,10 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "plugin/conformance/exercise_parts.hpp"
 
 namespace palimpsest::conformance {
 namespace {
-
-// A host class with its instance and tables in the open.
-template <typename Base>
-struct Open : Base {
-  using Base::Base;
-  void* raw() const { return this->instance_; }
-  template <typename Table>
-  const Table& table(const char* id) const {
-    return *static_cast<const Table*>(this->interface(id, true));
-  }
-};
-
-template <typename Base>
-class Of : public Exercise {
- public:
-  Of(const plugin::Plugin& plugin, TinyWorld& world)
-      : world_(world), instance_(plugin, world.session(), plausible_values(*plugin.descriptor, world.folder())) {}
-
- protected:
-  TinyWorld& world_;
-  Open<Base> instance_;
-};
-
-palimpsest_status count_call(Exercise::Bare& bare) {
-  ++bare.sink_calls;
-  return bare.status;
-}
-Exercise::Bare& bare_of(void* context) { return *static_cast<Exercise::Bare*>(context); }
 
 std::string text_of_rows(const std::vector<plugin::Column>& columns, const std::vector<plugin::Row>& rows) {
   std::ostringstream out;
@@ -78,112 +51,6 @@ void check_rows(const std::vector<plugin::Column>& columns, const std::vector<pl
   }
   if (rows.empty()) found.emplace_back("no row was emitted");
 }
-
-std::string text_of_tensor(const at::Tensor& tensor) {
-  std::ostringstream out;
-  out << std::hexfloat << tensor.sizes();
-  const at::Tensor numbers = tensor.to(at::kDouble).contiguous();
-  for (std::int64_t i = 0; i < numbers.numel(); ++i) out << " " << numbers.const_data_ptr<double>()[i];
-  return out.str();
-}
-
-class EditorExercise : public Of<plugin::Editor> {
- public:
-  using Of::Of;
-
-  std::string run() override { return run_fact(0); }
-
-  std::string run_fact(std::size_t index) override {
-    instance_.reset();
-    instance_.needs(world_.info());
-    palimpsest_model model = unedited();
-    result_ = instance_.apply(model, requests(index));
-    return text_of(result_);
-  }
-
-  // A second edit must do the same in the instance that did the first, and in one that was given its state.
-  std::vector<std::string> state_violations() override {
-    palimpsest_model model = unedited();
-    instance_.reset();
-    instance_.apply(model, requests(0));
-    Open<plugin::Editor> other(instance_.plugin(), world_.session(),
-                               plausible_values(*instance_.plugin().descriptor, world_.folder()));
-    other.reset();
-    if (other.has_state()) other.load(instance_.save());
-    palimpsest_model same = model;
-    if (text_of(instance_.apply(model, requests(1))) != text_of(other.apply(same, requests(1)))) {
-      return {"a second edit gives something else in an instance that was given the state of the first"};
-    }
-    return {};
-  }
-
-  std::vector<std::string> violations() override {
-    run();
-    const auto needs = instance_.needs(world_.info());
-    std::vector<std::string> found;
-    for (const auto& update : result_.updates) {
-      const auto& info = world_.model().current.info(update.parameter);
-      if (std::find(needs.edits_layers.begin(), needs.edits_layers.end(), info.layer) == needs.edits_layers.end()) {
-        found.push_back(cat("the update of ", update.parameter, " is in a layer that needs did not name"));
-      }
-    }
-    return found;
-  }
-
-  Bare run_bare(palimpsest_status sink_status) override {
-    Bare bare{sink_status};
-    const palimpsest_update_sink sink{
-        &bare,
-        [](void* context, palimpsest_text, palimpsest_tensor, palimpsest_tensor) {
-          return count_call(bare_of(context));
-        },
-        [](void* context, palimpsest_text, palimpsest_tensor) { return count_call(bare_of(context)); },
-        [](void* context, std::int64_t, palimpsest_text, std::int64_t, double) {
-          return count_call(bare_of(context));
-        }};
-    std::vector<palimpsest_edit_request> raw;
-    const auto list = requests(0);
-    for (const auto& r : list) {
-      raw.push_back(
-          {r.fact, plugin::text_of(r.prompt), plugin::text_of(r.subject), plugin::text_of(r.target), r.origin, 0});
-    }
-    const palimpsest_status status = instance_.table<palimpsest_editor_v1>(PALIMPSEST_EDITOR_1)
-                                         .apply(instance_.raw(), &world_.model(), raw.data(), raw.size(), &sink);
-    bare.status = status;
-    return bare;
-  }
-
- private:
-  palimpsest_model unedited() const {
-    palimpsest_model model = world_.model();
-    model.current = model.edited = model.base;
-    model.updates.clear();
-    return model;
-  }
-
-  static std::string text_of(const plugin::EditResult& result) {
-    std::ostringstream out;
-    out << std::hexfloat;
-    for (const auto& update : result.updates) {
-      out << update.parameter;
-      for (const auto* tensor : {&update.u, &update.v, &update.dense}) {
-        if (tensor->defined()) out << " " << text_of_tensor(*tensor);
-      }
-      out << "\n";
-    }
-    for (const auto& record : result.records) {
-      out << record.request << " " << record.name << " " << record.step << " " << record.value << "\n";
-    }
-    return out.str();
-  }
-
-  std::vector<plugin::EditRequest> requests(std::size_t index) const {
-    const palimpsest_fact* handle = world_.facts().at(index);
-    const data::Fact& fact = *handle->fact;
-    return {{handle, fact.prompt, fact.subject, fact.target_new, PALIMPSEST_PROMPT_OWN}};
-  }
-  plugin::EditResult result_;
-};
 
 class MetricExercise : public Of<plugin::Metric> {
  public:
@@ -410,9 +277,17 @@ class FreezePolicyExercise : public Of<plugin::FreezePolicy> {
 
 }  // namespace
 
+std::string text_of_tensor(const at::Tensor& tensor) {
+  std::ostringstream out;
+  out << std::hexfloat << tensor.sizes();
+  const at::Tensor numbers = tensor.to(at::kDouble).contiguous();
+  for (std::int64_t i = 0; i < numbers.numel(); ++i) out << " " << numbers.const_data_ptr<double>()[i];
+  return out.str();
+}
+
 std::unique_ptr<Exercise> make_exercise(const plugin::Plugin& plugin, TinyWorld& world) {
   const std::string_view kind = plugin.descriptor->kind;
-  if (kind == PALIMPSEST_KIND_EDITOR) return std::make_unique<EditorExercise>(plugin, world);
+  if (kind == PALIMPSEST_KIND_EDITOR) return make_editor_exercise(plugin, world);
   if (kind == PALIMPSEST_KIND_METRIC) return std::make_unique<MetricExercise>(plugin, world);
   if (kind == PALIMPSEST_KIND_FINETUNE_TASK) return std::make_unique<TaskExercise>(plugin, world);
   if (kind == PALIMPSEST_KIND_AUGMENTER) return std::make_unique<AugmenterExercise>(plugin, world);

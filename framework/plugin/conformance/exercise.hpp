@@ -24,10 +24,13 @@ class Exercise {
   virtual std::string run_fact(std::size_t) { return {}; }
   // What of the state that lives from one call to the next is not where it must be; of editors only.
   virtual std::vector<std::string> state_violations() { return {}; }
+  // What a failed call did to that state; of editors that have one only.
+  virtual std::vector<std::string> failure_violations() { return {}; }
   // Calls the main function through its table with sinks that count and give `sink_status`.
   struct Bare {
-    palimpsest_status status = PALIMPSEST_OK;
+    palimpsest_status status = PALIMPSEST_OK;  // of the sinks, from call `refused_from` on; then of the function
     int sink_calls = 0;
+    int refused_from = 1;
   };
   virtual Bare run_bare(palimpsest_status sink_status) = 0;
 };

@@ -262,6 +262,15 @@ struct Instance::Impl {
     return **found;
   }
 
+  plugin::Editor& stateful() {
+    auto& editor = as<plugin::Editor>("editor");
+    if (!editor.has_state()) {
+      palimpsest::fail(ErrorCode::kUnsupported, "editor ", descriptor->id, " has no state: it offers no ",
+                       PALIMPSEST_EDITOR_STATE_1);
+    }
+    return editor;
+  }
+
   Tensor handle(const at::Tensor& tensor) const {
     if (!tensor.defined()) return {};
     return Tensor::adopt(&world->context.host, plugin::new_handle(tensor));
@@ -314,6 +323,31 @@ Needs Instance::needs() const {
     needs.edits_layers = found.edits_layers;
     needs.largest_batch = found.largest_batch;
     return needs;
+  });
+}
+
+void Instance::reset() {
+  translated([&] { impl_->stateful().reset(); });
+}
+
+State Instance::save() const {
+  return translated([&] {
+    State state;
+    for (const auto& [name, value] : impl_->stateful().save()) {
+      if (!state.emplace(name, impl_->handle(value)).second) {
+        palimpsest::fail(ErrorCode::kInvalidArgument, impl_->descriptor->id, " saved two tensors named \"", name,
+                         "\"; expected names that differ within a state");
+      }
+    }
+    return state;
+  });
+}
+
+void Instance::load(const State& state) {
+  translated([&] {
+    std::vector<plugin::NamedTensor> tensors;
+    for (const auto& [name, value] : state) tensors.push_back({name, plugin::tensor_of(value.get())});
+    impl_->stateful().load(tensors);
   });
 }
 

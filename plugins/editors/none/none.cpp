@@ -1,5 +1,5 @@
 // The unedited control: every published table has cells with this editor, so that forgetting caused by fine-tuning can
-// be told from damage done by an edit (SCIENCE section 1).
+// be told from damage done by an edit.
 #include <span>
 
 #include "palimpsest/sdk/plugin.hpp"

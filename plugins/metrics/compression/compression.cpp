@@ -1,5 +1,5 @@
 // Elasticity: how well the model compresses what it was pre-trained on, what it was edited with, and what it is
-// fine-tuned on, as fine-tuning goes on (SCIENCE section 8). One row a measuring point.
+// fine-tuned on, as fine-tuning goes on (README.md). One row a measuring point.
 #include <algorithm>
 #include <cstdint>
 #include <limits>

@@ -1,5 +1,5 @@
 // Efficacy, generalisation and specificity of an edit as CounterFact defines them (Meng et al. 2022, section 3.4), and
-// accuracy and locality for facts without a true target, one row per fact (SCIENCE section 3).
+// accuracy and locality for facts without a true target, one row per fact (README.md).
 //
 // All probes of all facts are scored together: one forward over the distinct prompts, targets from its cache.
 #include <cmath>

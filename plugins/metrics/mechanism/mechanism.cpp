@@ -1,5 +1,4 @@
-// Why an edit is forgotten: is its key still made, is its value still stored, is the value still read (SCIENCE: key,
-// stored update, later layers).
+// Why an edit is forgotten: is its key still made, is its value still stored, is the value still read (README.md).
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 

@@ -1,5 +1,5 @@
-// Every outcome of a fact, for both its targets, at one measuring point (SCIENCE section 3). Retention itself, the
-// share of what held at a reference point and still holds, is built by the host from the RATE columns.
+// Every outcome of a fact, for both its targets, at one measuring point. Retention itself, the share of what held at a
+// reference point and still holds, is built by the host from the RATE columns.
 //
 // Cost: one forward over all prompts with a cache, the further tokens of the targets from that cache, and one batched
 // greedy generation.

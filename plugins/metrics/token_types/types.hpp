@@ -1,4 +1,4 @@
-// What kind of word an answer begins with (SCIENCE section 3). Pure functions of text; matching compares bytes, as
+// What kind of word an answer begins with (README.md). Pure functions of text; matching compares bytes, as
 // whole words (sdk/words.hpp).
 #pragma once
 

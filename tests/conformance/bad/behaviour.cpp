@@ -419,6 +419,32 @@ class LosesState : public Stateful<LosesState> {
   double applied_ = 0;
 };
 
+// Its state goes with it and a reset forgets it; but what an edit changed in it stays when the edit is refused.
+class CountsTooEarly : public Stateful<CountsTooEarly> {
+ public:
+  static constexpr sdk::Info kInfo{"counts_too_early", "1.0.0", "Changes its state before it emits its update."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    ++applied_;
+    emit(model, updates, 0.25 / applied_);
+  }
+  palimpsest_status on_reset() {
+    applied_ = 0;
+    return PALIMPSEST_OK;
+  }
+  palimpsest_status on_save(const palimpsest_state_sink* sink) {
+    const sdk::Tensor applied = sdk::Tensor::from_numbers(host_.get(), std::vector<double>{applied_}, {1});
+    return sink->tensor(sink->context, sdk::text("applied"), applied.get());
+  }
+  palimpsest_status on_load(const palimpsest_tensor* values, std::size_t count) {
+    if (count == 1) applied_ = sdk::Tensor::retain(host_.get(), values[0]).numbers().front();
+    return PALIMPSEST_OK;
+  }
+
+ private:
+  double applied_ = 0;
+};
+
 // Fails after two updates that could be: by a sentence, or past the SDK by an int.
 class FailsMidway : public Stateful<FailsMidway> {
  public:
@@ -448,4 +474,4 @@ PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk:
                    &palimpsest::sdk::kDescriptor<HoldsAGrudge>, &palimpsest::sdk::kDescriptor<NotATruth>,
                    &palimpsest::sdk::kDescriptor<RefusesASecond>, &palimpsest::sdk::kDescriptor<WritesWhenRefused>,
                    &palimpsest::sdk::kDescriptor<FirstCome>, &palimpsest::sdk::kDescriptor<LosesState>,
-                   &palimpsest::sdk::kDescriptor<FailsMidway>)
+                   &palimpsest::sdk::kDescriptor<CountsTooEarly>, &palimpsest::sdk::kDescriptor<FailsMidway>)

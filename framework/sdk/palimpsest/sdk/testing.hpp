@@ -107,6 +107,9 @@ struct Edit {
   }
 };
 
+// An editor's state, by name.
+using State = std::map<std::string, Tensor>;
+
 struct Row {
   std::int64_t fact;                    // index into World::facts(); -1: none
   std::map<std::string, Value> values;  // by column
@@ -131,6 +134,10 @@ class PALIMPSEST_EXPORT Instance {
   // editor: into the World's model. A failed call leaves every weight as it was.
   Edit apply(const std::vector<Request>& requests);
   Needs needs() const;
+  // editor with a state (StatefulEditor): back to what the constructor left; what it keeps; what another one kept.
+  void reset();
+  State save() const;
+  void load(const State& state);
   // metric: of the World's facts, at a measuring point named `stage`.
   std::vector<Row> measure(std::string_view stage = "edited");
   // finetune-task
