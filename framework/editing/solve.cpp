@@ -24,6 +24,13 @@ at::Tensor with_diagonal(const at::Tensor& matrix, double value) {
   return made;
 }
 
+// The span of the first `rank` eigenvectors, by the thinner basis.
+NullSpace of_rank(const at::Tensor& eigenvalues, const at::Tensor& eigenvectors, std::int64_t rank) {
+  const bool complement = 2 * rank > eigenvectors.size(1);
+  return {eigenvalues, (complement ? eigenvectors.slice(1, rank) : eigenvectors.slice(1, 0, rank)).contiguous(),
+          complement};
+}
+
 }  // namespace
 
 at::Tensor ridge_keys(const sdk::Host& host, std::int64_t layer, double lambda, const at::Tensor& keys) {
@@ -44,26 +51,23 @@ at::Tensor ridge_keys(const sdk::Host& host, std::int64_t layer, double lambda, 
   return at::cholesky_solve(x.t().contiguous(), factor).t().contiguous();
 }
 
-NullSpace::NullSpace(at::Tensor eigenvalues, const at::Tensor& eigenvectors, std::int64_t rank)
-    : eigenvalues_(std::move(eigenvalues)), rank_(rank) {
-  const std::int64_t width = eigenvectors.size(1);
-  complement_ = 2 * rank > width;
-  basis_ = (complement_ ? eigenvectors.slice(1, rank) : eigenvectors.slice(1, 0, rank)).contiguous();
-}
+NullSpace::NullSpace(at::Tensor eigenvalues, at::Tensor basis, bool complement)
+    : eigenvalues_(std::move(eigenvalues)),
+      basis_(std::move(basis)),
+      complement_(complement),
+      rank_(complement ? basis_.size(0) - basis_.size(1) : basis_.size(1)) {}
 
 NullSpace NullSpace::below(const at::Tensor& moment, double threshold) {
   const c10::NoGradGuard no_grad;
   auto [values, vectors] = at::linalg_eigh(moment);
-  const auto rank = (values < threshold).sum().item<std::int64_t>();
-  return {values, vectors, rank};
+  return of_rank(values, vectors, (values < threshold).sum().item<std::int64_t>());
 }
 
 NullSpace NullSpace::with_energy(const at::Tensor& moment, double share) {
   const c10::NoGradGuard no_grad;
   auto [values, vectors] = at::linalg_eigh(moment);
   const at::Tensor sums = values.clamp_min(0).cumsum(0);
-  const auto rank = (sums <= share * sums[-1]).sum().item<std::int64_t>();
-  return {values, vectors, rank};
+  return of_rank(values, vectors, (sums <= share * sums[-1]).sum().item<std::int64_t>());
 }
 
 at::Tensor NullSpace::project(const at::Tensor& x) const {

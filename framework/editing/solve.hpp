@@ -25,17 +25,21 @@ class NullSpace {
   static NullSpace below(const at::Tensor& moment, double threshold);
   // As many of the smallest eigenvalues as together make at most this share of the trace.
   static NullSpace with_energy(const at::Tensor& moment, double share);
+  // From what another one gave.
+  NullSpace(at::Tensor eigenvalues, at::Tensor basis, bool complement);
 
   std::int64_t rank() const { return rank_; }
   // P x for x [mlp, n], float64.
   at::Tensor project(const at::Tensor& x) const;
   // Of the second moment, ascending, [mlp] float64.
   const at::Tensor& eigenvalues() const { return eigenvalues_; }
+  // Orthonormal [mlp, r], of the null space or, where complement(), of what it leaves out.
+  const at::Tensor& basis() const { return basis_; }
+  bool complement() const { return complement_; }
 
  private:
-  NullSpace(at::Tensor eigenvalues, const at::Tensor& eigenvectors, std::int64_t rank);
   at::Tensor eigenvalues_;
-  at::Tensor basis_;  // [mlp, r] of the null space, or of its complement
+  at::Tensor basis_;
   bool complement_ = false;
   std::int64_t rank_ = 0;
 };

@@ -38,7 +38,8 @@ void spread_edit(benchmark::State& state, const char* id) {
   const model::Work before = model::work();
   std::size_t steps = 0;
   for (auto _ : state) {
-    // An instance of its own: null spaces are made anew, as for every stage.
+    // An instance and a store of its own: null spaces are made anew, as for an experiment's first stage.
+    session->get_or_compute = plugin::values_in_memory();
     plugin::Editor editor(registry.find("editor", id), session, {contexts});
     palimpsest_model model;
     model.opened = &opened;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "base/error.hpp"
 #include "editing/golden_editors.hpp"
 #include "model/work.hpp"
@@ -345,6 +347,42 @@ TEST(Editors, RefuseParametersThatDoNotFit) {
   EXPECT_EQ(needs.edits_layers, (std::vector<std::int64_t>{0, 1}));
   EXPECT_EQ(needs.largest_batch, 0);
   EXPECT_TRUE(golden().editor("ft", golden().parameters("ft", "stopped"))->needs(info).second_moments.empty());
+}
+
+// As in scope isolated, where every fact has an instance of its own in a process of its own.
+TEST(AlphaEdit, DecomposesALayerOnceForAllInstancesOfAnExperiment) {
+  const auto parameters = golden().parameters("alphaedit", "two_batches");
+  const auto session = golden().session();
+  std::vector<std::string> computed;
+  session->get_or_compute = [&, kept = plugin::values_in_memory()](const plugin::StoreKey& key, bool with_moments,
+                                                                   const std::function<plugin::StoreEntry()>& compute) {
+    EXPECT_TRUE(with_moments);
+    return kept(key, with_moments, [&] {
+      for (const auto& [name, value] : key) {
+        if (name == "key") computed.push_back(value);
+      }
+      return compute();
+    });
+  };
+  const auto edit = [&](const std::vector<ParameterValue>& values, const EditRequest& request) {
+    palimpsest_model model = fresh_model();
+    plugin::Editor(GoldenRome::find("alphaedit"), session, values).apply(model, std::vector<EditRequest>{request});
+    return model.current;
+  };
+  const auto requests = golden().calls("alphaedit", "two_batches")[1];
+  ASSERT_EQ(requests.size(), 3U);
+  for (const EditRequest& request : requests) {
+    palimpsest_model alone = fresh_model();
+    golden().editor("alphaedit", parameters)->apply(alone, std::vector<EditRequest>{request});
+    EXPECT_TRUE(equal_bits(edit(parameters, request), alone.current));
+  }
+  ASSERT_EQ(computed.size(), 2U);
+  EXPECT_THAT(computed[0], HasSubstr("layer=0 "));
+  EXPECT_THAT(computed[1], HasSubstr("layer=1 "));
+  edit(with(parameters, number("nullspace_threshold", 0.4)), requests[0]);
+  EXPECT_EQ(computed.size(), 4U);
+  edit(with(parameters, number("l2", 3)), requests[0]);
+  EXPECT_EQ(computed.size(), 4U);
 }
 
 TEST(AlphaEdit, RefusesAModelWithoutNullSpace) {

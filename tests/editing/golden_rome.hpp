@@ -100,6 +100,7 @@ class GoldenRome {
     auto made = std::make_shared<plugin::Session>();
     made->tokenizer = model_.tokenizer;
     made->second_moment = [moment = moment_](std::int64_t) { return moment; };
+    made->get_or_compute = plugin::values_in_memory();
     return made;
   }
 

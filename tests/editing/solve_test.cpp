@@ -47,6 +47,10 @@ TEST(NullSpace, IsTheSpanOfTheSmallEigenvalues) {
     const at::Tensor x = numbers(kWidth, 3, 2);
     EXPECT_LT(relative_difference(null_space.project(x), basis.mm(basis.t()).mm(x)), 1e-12);
     EXPECT_LT(relative_difference(null_space.eigenvalues(), values), 1e-12);
+    EXPECT_LE(null_space.basis().size(1), kWidth / 2);
+    const NullSpace again(null_space.eigenvalues(), null_space.basis(), null_space.complement());
+    EXPECT_EQ(again.rank(), rank);
+    EXPECT_TRUE(equal_bits(again.project(x), null_space.project(x)));
   }
   const NullSpace by_energy = NullSpace::with_energy(moment(), 0.05);
   const double energy = values.sum().item<double>();

@@ -241,7 +241,7 @@ class ModelTest(unittest.TestCase):
             import gguf
             import numpy
         except ImportError as error:
-            self.skipTest(f"{error}; install cmake/prepare/requirements.txt")
+            self.fail(f"{error}; expected the environment of cmake/prepare/requirements.txt, which ./palimpsest makes")
         import prepare_model
 
         heads, kv_heads, width, hidden, vocab = 4, 2, 32, 64, 8

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <span>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -18,11 +19,17 @@
 #include "editing/solve.hpp"
 #include "editing/spread.hpp"
 #include "palimpsest/sdk/plugin.hpp"
+#include "palimpsest/sdk/store.hpp"
 #include "palimpsest/sdk/torch.hpp"
 
 namespace {
 
 using namespace palimpsest;
+
+// What a stored null space consists of: its eigenvalues, and one of two bases.
+constexpr const char* kEigenvalues = "eigenvalues";
+constexpr const char* kBasis = "basis";
+constexpr const char* kComplement = "complement";
 
 class AlphaEdit : public sdk::StatefulEditor {
  public:
@@ -73,7 +80,7 @@ class AlphaEdit : public sdk::StatefulEditor {
     editing::spread_edits(
         host_, model, requests, contexts_, p_,
         [&](std::int64_t layer, const at::Tensor& keys, const at::Tensor&) {
-          const editing::NullSpace& null_space = null_space_of(layer);
+          const editing::NullSpace& null_space = null_space_of(model, layer);
           const auto earlier = cache_.find(layer);
           // With the first edits only: null space and spectrum are the model's, not the edit's.
           if (earlier == cache_.end()) record(layer, null_space, updates);
@@ -115,19 +122,40 @@ class AlphaEdit : public sdk::StatefulEditor {
   }
 
  private:
-  const editing::NullSpace& null_space_of(std::int64_t layer) {
+  // Of the base model, so the same for every edit: one eigendecomposition serves all processes, of which there are as
+  // many as facts where edits are isolated.
+  const editing::NullSpace& null_space_of(const sdk::Model& model, std::int64_t layer) {
     if (const auto known = null_spaces_.find(layer); known != null_spaces_.end()) return known->second;
+    std::ostringstream key;
+    key << "null space, layer=" << layer << std::hexfloat << " threshold=" << p_.nullspace_threshold
+        << " energy=" << p_.nullspace_energy;
+    const sdk::Stored stored = sdk::get_or_compute(host_, model, key.str(), PALIMPSEST_STORE_ON_SECOND_MOMENTS, [&] {
+      const editing::NullSpace made = compute_null_space(layer);
+      sdk::Stored parts;
+      parts.tensors[kEigenvalues] = sdk::to_handle(host_.get(), made.eigenvalues());
+      parts.tensors[made.complement() ? kComplement : kBasis] = sdk::to_handle(host_.get(), made.basis());
+      return parts;
+    });
+    const auto complement = stored.tensors.find(kComplement);
+    const bool is_complement = complement != stored.tensors.end();
+    const sdk::Tensor& basis = is_complement ? complement->second : stored.tensors.at(kBasis);
+    const editing::NullSpace made(sdk::torch_tensor(stored.tensors.at(kEigenvalues)), sdk::torch_tensor(basis),
+                                  is_complement);
+    return null_spaces_.emplace(layer, made).first->second;
+  }
+
+  editing::NullSpace compute_null_space(std::int64_t layer) const {
     const sdk::Tensor moment = host_.second_moment_matrix(layer);
     const at::Tensor& c = sdk::torch_tensor(moment);
-    const auto made = p_.nullspace_energy > 0 ? editing::NullSpace::with_energy(c, p_.nullspace_energy)
-                                              : editing::NullSpace::below(c, p_.nullspace_threshold);
+    editing::NullSpace made = p_.nullspace_energy > 0 ? editing::NullSpace::with_energy(c, p_.nullspace_energy)
+                                                      : editing::NullSpace::below(c, p_.nullspace_threshold);
     if (made.rank() == 0) {
       const double least = made.eigenvalues()[0].item<double>();
       sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "the second moment of layer ", layer,
                 " has no null space: its eigenvalues are ", least, " to ", made.eigenvalues()[-1].item<double>(),
                 "; raise ", p_.nullspace_energy > 0 ? "nullspace_energy" : "nullspace_threshold");
     }
-    return null_spaces_.emplace(layer, made).first->second;
+    return made;
   }
 
   static void record(std::int64_t layer, const editing::NullSpace& null_space, const sdk::Updates& updates) {
