@@ -31,11 +31,26 @@ LookupRow kl_row(const sdk::Host& host, std::string_view subject);
 std::string in_context(std::string_view context, std::string_view prompt);
 
 // The contexts of an edit: always the bare "{}" first, then `given`, or, when none is given, texts that the base model
-// samples
-// (`length_params`: pairs of length in tokens and number of texts), each followed by ". {}". The same seed gives the
-// same texts, whatever was edited before. Throws sdk::Error for a context without exactly one {}, or an odd list of
-// lengths.
+// samples (`length_params`: pairs of length in tokens and number of texts), each followed by ". {}". The same seed
+// gives the same texts, whatever was edited before. Throws sdk::Error for a context without exactly one {}, or an odd
+// list of lengths.
 std::vector<std::string> context_templates(const sdk::Model& model, const sdk::List<sdk::Text>& given,
                                            const sdk::List<std::int64_t>& length_params);
+
+// Those of an editor's instance, made with its first edit.
+class Contexts {
+ public:
+  // `p`: the editor's parameters, with members of the field's names.
+  template <typename P>
+  const std::vector<std::string>& of(const sdk::Model& model, const P& p) {
+    if (templates_.empty()) {
+      templates_ = context_templates(model, p.context_templates, p.context_template_length_params);
+    }
+    return templates_;
+  }
+
+ private:
+  std::vector<std::string> templates_;
+};
 
 }  // namespace palimpsest::editing

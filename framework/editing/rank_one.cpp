@@ -48,10 +48,8 @@ RankOne rank_one(const sdk::Host& host, const sdk::Model& model, const Edit& edi
   made.bare_key = pass.keys()[0];
   made.init = pass.values()[0];
   made.mean_value = pass.values().narrow(0, 0, target_rows).mean(0);
-  made.value = optimise_value(
-      pass, rows, target_rows, target, made.init,
-      {p.v_num_grad_steps, p.v_lr, p.v_weight_decay, p.clamp_norm_factor, p.kl_factor, p.v_stop_probability},
-      [&](std::int64_t) { host.stop_if_cancelled(); });
+  made.value = optimise_value(pass, rows, target_rows, target, made.init, value_options(p),
+                              [&](std::int64_t) { host.stop_if_cancelled(); });
   return made;
 }
 

@@ -23,34 +23,19 @@ struct RankOneParameters {
   double v_weight_decay = 0.5;
   double clamp_norm_factor = 4;
   double kl_factor = 0.0625;
-  bool mom2_adjustment = true;
   double v_stop_probability = 1;
+  bool mom2_adjustment = true;
   sdk::List<sdk::Text> context_templates = {};
   sdk::List<std::int64_t> context_template_length_params = {5, 10, 10, 10};
 
   static constexpr auto fields() {
     using P = RankOneParameters;
     using sdk::field;
-    return std::tuple(
-        field("layer", &P::layer, "Layer whose MLP down-projection is edited, counted from 0.").at_least(0),
-        field("v_num_grad_steps", &P::v_num_grad_steps,
-              "Evaluations of the objective of v*; the last one takes no step.")
-            .at_least(1)
-            .at_most(1000),
-        field("v_lr", &P::v_lr, "Adam's learning rate for v*.").at_least(0),
-        field("v_weight_decay", &P::v_weight_decay, "Weight of |delta| / |v|^2 in the objective of v*.").at_least(0),
-        field("clamp_norm_factor", &P::clamp_norm_factor,
-              "Bound of |delta| in multiples of the norm of the value before the edit.")
-            .at_least(0),
-        field("kl_factor", &P::kl_factor,
-              "Weight of the divergence from the unedited model on \"{subject} is a\" in the objective of v*.")
-            .at_least(0),
+    const auto place =
+        std::tuple(field("layer", &P::layer, "Layer whose MLP down-projection is edited, counted from 0.").at_least(0));
+    const auto key = std::tuple(
         field("mom2_adjustment", &P::mom2_adjustment,
               "Whiten the key by the second moment C of the layer's keys; false: C is the identity."),
-        field("v_stop_probability", &P::v_stop_probability,
-              "Stop optimising v* when the target's mean probability reaches this; 1: never (sweeps of edit strength).")
-            .at_least(0)
-            .at_most(1),
         field(
             "context_templates", &P::context_templates,
             "Texts before the prompt, each with one {} for it, over which the key is averaged; the bare prompt always "
@@ -59,6 +44,7 @@ struct RankOneParameters {
               "Pairs of length and number of the sampled contexts.")
             .unit("tokens, texts")
             .at_least(0));
+    return std::tuple_cat(place, value_fields<P>(), key);
   }
 };
 

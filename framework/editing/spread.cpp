@@ -77,10 +77,8 @@ void optimise_chunk(const sdk::Host& host, const sdk::Model& model, const std::v
   }
   const LookupPass pass(model, rows, p.layers[p.layers.size() - 1], p.v_loss_layer);
   for (auto& fact : facts) fact.init = pass.outputs()[fact.first_row];
-  const std::vector<OptimisedValue> values = optimise_values(
-      pass, rows, facts,
-      {p.v_num_grad_steps, p.v_lr, p.v_weight_decay, p.clamp_norm_factor, p.kl_factor, p.v_stop_probability},
-      [&](std::int64_t) { host.stop_if_cancelled(); });
+  const std::vector<OptimisedValue> values =
+      optimise_values(pass, rows, facts, value_options(p), [&](std::int64_t) { host.stop_if_cancelled(); });
   for (std::size_t f = 0; f < chosen.size(); ++f) {
     if (!z.defined()) z = at::empty({facts[f].init.size(0), static_cast<std::int64_t>(edits.size())}, at::kDouble);
     z.select(1, static_cast<std::int64_t>(chosen[f])).copy_(facts[f].init + values[f].delta);

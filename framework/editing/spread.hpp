@@ -12,12 +12,13 @@
 #include <tuple>
 #include <vector>
 
+#include "editing/values.hpp"
 #include "palimpsest/sdk/kinds.hpp"
 #include "palimpsest/sdk/params.hpp"
 
 namespace palimpsest::editing {
 
-// Parameters under the field's names; a method adds its own.
+// Parameters under the field's names, where v* is this method's z*; a method adds its own.
 struct SpreadParameters {
   sdk::List<std::int64_t> layers = {4, 5, 6, 7, 8};
   std::int64_t v_loss_layer = -1;
@@ -33,28 +34,13 @@ struct SpreadParameters {
   static constexpr auto fields() {
     using P = SpreadParameters;
     using sdk::field;
-    return std::tuple(
+    const auto places = std::tuple(
         field("layers", &P::layers, "Layers whose MLP down-projections are edited, ascending, counted from 0.")
             .at_least(0),
         field("v_loss_layer", &P::v_loss_layer,
-              "Layer whose output the final norm and the head read in the objective of z*; -1: the last.")
-            .at_least(-1),
-        field("v_num_grad_steps", &P::v_num_grad_steps,
-              "Evaluations of the objective of z*; the last one takes no step.")
-            .at_least(1)
-            .at_most(1000),
-        field("v_lr", &P::v_lr, "Adam's learning rate for z*.").at_least(0),
-        field("v_weight_decay", &P::v_weight_decay, "Weight of |delta| / |z|^2 in the objective of z*.").at_least(0),
-        field("clamp_norm_factor", &P::clamp_norm_factor,
-              "Bound of |delta| in multiples of the norm of the layer's output before the edit.")
-            .at_least(0),
-        field("kl_factor", &P::kl_factor,
-              "Weight of the divergence from the unedited model on \"{subject} is a\" in the objective of z*.")
-            .at_least(0),
-        field("v_stop_probability", &P::v_stop_probability,
-              "Stop optimising z* when the target's mean probability reaches this; 1: never (sweeps of edit strength).")
-            .at_least(0)
-            .at_most(1),
+              "Layer whose output the final norm and the head read in the objective of v*; -1: the last.")
+            .at_least(-1));
+    const auto keys = std::tuple(
         field("context_templates", &P::context_templates,
               "Texts before the prompt, each with one {} for it, over which keys are averaged beside the bare prompt, "
               "which weighs as much as all of them. Empty: sampled from the unedited model."),
@@ -62,6 +48,7 @@ struct SpreadParameters {
               "Pairs of length and number of the sampled contexts.")
             .unit("tokens, texts")
             .at_least(0));
+    return std::tuple_cat(places, value_fields<P>(), keys);
   }
 };
 

@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <tuple>
 #include <vector>
 
 #include "editing/lookup_pass.hpp"
+#include "palimpsest/sdk/params.hpp"
 
 namespace palimpsest::editing {
 
@@ -23,6 +25,32 @@ struct ValueOptions {
   double kl_factor;
   double v_stop_probability;  // stop when the target's mean probability over the rows reaches this; 1 or more: never
 };
+
+// They as parameters of an editor whose struct P has members of these names.
+template <typename P>
+constexpr auto value_fields() {
+  using sdk::field;
+  return std::tuple(
+      field("v_num_grad_steps", &P::v_num_grad_steps, "Evaluations of the objective of v*; the last one takes no step.")
+          .at_least(1)
+          .at_most(1000),
+      field("v_lr", &P::v_lr, "Adam's learning rate for v*.").at_least(0),
+      field("v_weight_decay", &P::v_weight_decay, "Weight of |delta| / |v|^2 in the objective of v*.").at_least(0),
+      field("clamp_norm_factor", &P::clamp_norm_factor,
+            "Bound of |delta| in multiples of the norm of v before the edit.")
+          .at_least(0),
+      field("kl_factor", &P::kl_factor,
+            "Weight of the divergence from the unedited model on \"{subject} is a\" in the objective of v*.")
+          .at_least(0),
+      field("v_stop_probability", &P::v_stop_probability,
+            "Stop optimising v* when the target's mean probability reaches this; 1: never (sweeps of edit strength).")
+          .at_least(0)
+          .at_most(1));
+}
+template <typename P>
+ValueOptions value_options(const P& p) {
+  return {p.v_num_grad_steps, p.v_lr, p.v_weight_decay, p.clamp_norm_factor, p.kl_factor, p.v_stop_probability};
+}
 
 // What one fact teaches: rows [first_row, first_row + target_rows) of the pass end with all target tokens but the last
 // and are taught `target_ids`; the row after them is the KL row.

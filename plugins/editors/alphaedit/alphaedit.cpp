@@ -72,13 +72,10 @@ class AlphaEdit : public sdk::StatefulEditor {
   }
 
   void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
-    if (contexts_.empty()) {
-      contexts_ = editing::context_templates(model, p_.context_templates, p_.context_template_length_params);
-    }
     // The call's keys join the cache only once all of it has worked.
     std::map<std::int64_t, at::Tensor> keys_of;
     editing::spread_edits(
-        host_, model, requests, contexts_, p_,
+        host_, model, requests, contexts_.of(model, p_), p_,
         [&](std::int64_t layer, const at::Tensor& keys, const at::Tensor&) {
           const editing::NullSpace& null_space = null_space_of(model, layer);
           const auto earlier = cache_.find(layer);
@@ -169,7 +166,7 @@ class AlphaEdit : public sdk::StatefulEditor {
 
   sdk::Host host_;
   Parameters p_;
-  std::vector<std::string> contexts_;
+  editing::Contexts contexts_;
   std::map<std::int64_t, editing::NullSpace> null_spaces_;  // of the base model: no state
   std::map<std::int64_t, at::Tensor> cache_;                // K_0 [mlp, m] float64, by layer
 };

@@ -6,9 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <span>
-#include <string>
 #include <tuple>
-#include <vector>
 
 #include "editing/prompts.hpp"
 #include "editing/solve.hpp"
@@ -47,11 +45,8 @@ class Memit : public sdk::Editor {
   }
 
   void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
-    if (contexts_.empty()) {
-      contexts_ = editing::context_templates(model, p_.context_templates, p_.context_template_length_params);
-    }
     editing::spread_edits(
-        host_, model, requests, contexts_, p_,
+        host_, model, requests, contexts_.of(model, p_), p_,
         [this](std::int64_t layer, const at::Tensor& keys, const at::Tensor&) {
           return editing::ridge_keys(host_, layer, p_.mom2_update_weight, keys);
         },
@@ -61,7 +56,7 @@ class Memit : public sdk::Editor {
  private:
   sdk::Host host_;
   Parameters p_;
-  std::vector<std::string> contexts_;
+  editing::Contexts contexts_;
 };
 
 }  // namespace

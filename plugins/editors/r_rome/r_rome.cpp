@@ -7,8 +7,6 @@
 #include <ATen/ATen.h>
 
 #include <span>
-#include <string>
-#include <vector>
 
 #include "editing/prompts.hpp"
 #include "editing/rank_one.hpp"
@@ -29,11 +27,8 @@ class RRome : public sdk::Editor {
   sdk::Needs needs(const palimpsest_model_info& info) override { return editing::rank_one_needs(p_, info); }
 
   void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
-    if (contexts_.empty()) {
-      contexts_ = editing::context_templates(model, p_.context_templates, p_.context_template_length_params);
-    }
     for (const editing::Edit& edit : editing::edits_of(requests, editing::AugmentedAs::kContexts)) {
-      const editing::RankOne made = editing::rank_one(host_, model, edit, contexts_, p_);
+      const editing::RankOne made = editing::rank_one(host_, model, edit, contexts_.of(model, p_), p_);
       const double division_factor = at::dot(made.k_star, made.u).item<double>();
       // W is linear: the mean value is W k^a.
       const at::Tensor right = (made.init + made.value.delta - made.mean_value) / division_factor;
@@ -44,7 +39,7 @@ class RRome : public sdk::Editor {
  private:
   sdk::Host host_;
   Parameters p_;
-  std::vector<std::string> contexts_;
+  editing::Contexts contexts_;
 };
 
 }  // namespace

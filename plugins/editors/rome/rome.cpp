@@ -10,16 +10,11 @@
 
 #include <ATen/ATen.h>
 
-#include "editing/prompts.hpp"
-
 namespace palimpsest::rome {
 
 void Rome::apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) {
-  if (contexts_.empty()) {
-    contexts_ = editing::context_templates(model, p_.context_templates, p_.context_template_length_params);
-  }
   for (const editing::Edit& edit : editing::edits_of(requests, editing::AugmentedAs::kContexts)) {
-    const editing::RankOne made = editing::rank_one(host_, model, edit, contexts_, p_);
+    const editing::RankOne made = editing::rank_one(host_, model, edit, contexts_.of(model, p_), p_);
     // v* - W k is delta itself: both are of the bare prompt.
     const double division_factor = at::dot(made.bare_key, made.u).item<double>();
     editing::emit_rank_one(host_, made, made.value.delta / division_factor, division_factor, edit, p_, updates);

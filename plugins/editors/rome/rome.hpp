@@ -2,9 +2,8 @@
 #pragma once
 
 #include <span>
-#include <string>
-#include <vector>
 
+#include "editing/prompts.hpp"
 #include "editing/rank_one.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 
@@ -23,7 +22,7 @@ class Rome : public sdk::Editor {
  private:
   sdk::Host host_;
   Parameters p_;
-  std::vector<std::string> contexts_;
+  editing::Contexts contexts_;
 };
 
 }  // namespace palimpsest::rome

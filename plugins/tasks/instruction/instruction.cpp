@@ -119,19 +119,16 @@ class Instruction : public sdk::RowTask<Row> {
     }
     // Where a blank line may come first, the line end is no end.
     const std::vector<std::string> texts = sdk::continuations(host_, model, prompts, p_.max_new_tokens, {});
-    std::int64_t matched = 0, tokens = 0;
+    std::int64_t matched = 0;
     for (std::size_t i = 0; i < scored.size(); ++i) matched += matches(texts[i], scored[i].response) ? 1 : 0;
-    double logp = 0;
-    for (const sdk::ResponseScore& score : sdk::score_responses(host_, model, responses)) {
-      logp += score.logp;
-      tokens += score.tokens;
-    }
-    if (!std::isfinite(logp)) {
-      sdk::fail(PALIMPSEST_NUMERIC, "the log-probability of ", tokens, " response tokens is not finite (sum ", logp,
-                ")");
+    sdk::Likelihood all;
+    for (const sdk::Likelihood& one : sdk::score_responses(host_, model, responses)) all.add(one);
+    if (!std::isfinite(all.logp)) {
+      sdk::fail(PALIMPSEST_NUMERIC, "the log-probability of ", all.tokens, " response tokens is not finite (sum ",
+                all.logp, ")");
     }
     const auto examples = static_cast<double>(scored.size());
-    out.row(-1, {static_cast<double>(matched) / examples, logp / examples, logp / static_cast<double>(tokens), tokens,
+    out.row(-1, {static_cast<double>(matched) / examples, all.logp / examples, -all.mean_nll(), all.tokens,
                  static_cast<std::int64_t>(scored.size())});
   }
 

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 
 #include "palimpsest/sdk/host.hpp"
 #include "palimpsest/sdk/kinds.hpp"
+#include "palimpsest/sdk/likelihood.hpp"
 #include "palimpsest/sdk/model.hpp"
 
 namespace palimpsest::sdk {
@@ -110,11 +110,6 @@ inline Example example_of(const Prompted& made) {
 
 // ------------------------------------------------------------------------------------------------------------- scores
 
-struct ResponseScore {
-  double logp = 0;          // sum of log p over the response's tokens, nat
-  std::int64_t tokens = 0;  // of the response
-};
-
 // Adds a row to a forward that asks for log p of every token of the response: all tokens but the last become an input,
 // and each response token a position that predicts it.
 inline void ask_response(const Prompted& made, std::vector<std::vector<std::int64_t>>& inputs,
@@ -129,43 +124,28 @@ inline void ask_response(const Prompted& made, std::vector<std::vector<std::int6
   input.insert(input.end(), made.response.begin(), made.response.end() - 1);
 }
 
-namespace detail {
-
-// Responses that run together, and the tokens of one such batch at most, padding included.
-inline constexpr std::size_t kResponsesAtOnce = 32;
-inline constexpr std::size_t kResponseTokensAtOnce = 4096;
-
-}  // namespace detail
-
 // How probable the model finds each response after its prompt, in their order.
-inline std::vector<ResponseScore> score_responses(const Host& host, const Model& model,
-                                                  std::span<const Prompted* const> responses,
-                                                  Stage stage = Stage::kCurrent) {
-  std::vector<std::size_t> order(responses.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return responses[a]->size() < responses[b]->size(); });
-  std::vector<ResponseScore> scores(responses.size());
-  for (std::size_t begin = 0; begin < order.size();) {
+inline std::vector<Likelihood> score_responses(const Host& host, const Model& model,
+                                               std::span<const Prompted* const> responses,
+                                               Stage stage = Stage::kCurrent) {
+  std::vector<std::size_t> sizes;
+  for (const Prompted* response : responses) sizes.push_back(response->size());
+  std::vector<Likelihood> scores(responses.size());
+  for (const auto& batch : detail::batches(sizes)) {
     host.stop_if_cancelled();
-    // Sorted by length: the last of a batch is its longest.
     std::vector<std::vector<std::int64_t>> inputs;
     std::vector<Position> at;
     std::vector<std::int64_t> targets;
-    std::size_t end = begin;
-    while (end < order.size() && inputs.size() < detail::kResponsesAtOnce &&
-           (inputs.empty() || (inputs.size() + 1) * responses[order[end]]->size() <= detail::kResponseTokensAtOnce)) {
-      ask_response(*responses[order[end++]], inputs, at, targets);
-    }
+    for (const std::size_t place : batch) ask_response(*responses[place], inputs, at, targets);
     const ForwardResult result = model.run(Forward(inputs).stage(stage).logprobs(std::move(at), std::move(targets)));
     const std::span<const float> logps = result.logprobs.floats();
     std::size_t read = 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      ResponseScore& score = scores[order[i]];
-      score.tokens = static_cast<std::int64_t>(responses[order[i]]->response.size());
-      for (std::int64_t t = 0; t < score.tokens; ++t) score.logp += static_cast<double>(logps[read++]);
+    for (const std::size_t place : batch) {
+      scores[place].tokens = static_cast<std::int64_t>(responses[place]->response.size());
+      for (std::int64_t t = 0; t < scores[place].tokens; ++t) {
+        scores[place].logp += static_cast<double>(logps[read++]);
+      }
     }
-    begin = end;
   }
   return scores;
 }
