@@ -1,0 +1,156 @@
+// Editors that load and are well described, and each break one promise of the contract.
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "palimpsest/sdk/plugin.hpp"
+
+namespace {
+
+using namespace palimpsest;
+
+class UndeclaredLayer : public sdk::Editor {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"undeclared_layer", "1.0.0", "Edits another layer than it said it would."};
+  UndeclaredLayer(sdk::Host host, const Parameters&) : host_(host) {}
+  sdk::Needs needs(const palimpsest_model_info&) override {
+    sdk::Needs needs;
+    needs.edits_layers = {0};
+    return needs;
+  }
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
+    const std::vector<double> zeros(static_cast<std::size_t>(shape[0] * shape[1]), 0.0);
+    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), zeros, shape));
+  }
+
+ private:
+  sdk::Host host_;
+};
+
+// An editor of layer 1 with a state of its own: a number of floats that its update is made of.
+template <typename P>
+class Stateful : public sdk::Editor {
+ public:
+  using Parameters = sdk::NoParameters;
+  Stateful(sdk::Host host, const Parameters&) : host_(host) {}
+  sdk::Needs needs(const palimpsest_model_info&) override {
+    sdk::Needs needs;
+    needs.edits_layers = {1};
+    return needs;
+  }
+  void emit(const sdk::Model& model, const sdk::Updates& updates, double value) const {
+    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
+    const std::vector<double> all(static_cast<std::size_t>(shape[0] * shape[1]), value);
+    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), all, shape));
+  }
+
+  using Kind = P;
+  static constexpr const char* kName = PALIMPSEST_KIND_EDITOR;
+  template <typename Q>
+  static const void* interface_of(const char* id) {
+    static constexpr palimpsest_editor_state_v1 kState = {
+        [](void* instance) { return sdk::detail::as<P>(instance).on_reset(); },
+        [](void* instance, const palimpsest_state_sink* sink) { return sdk::detail::as<P>(instance).on_save(sink); },
+        [](void* instance, const palimpsest_text*, const palimpsest_tensor* values, size_t count) {
+          return sdk::detail::as<P>(instance).on_load(values, count);
+        }};
+    if (std::string_view(id) == PALIMPSEST_EDITOR_STATE_1) return &kState;
+    return sdk::Editor::interface_of<Q>(id);
+  }
+
+ protected:
+  sdk::Host host_;
+};
+
+// Its state goes with it, but a reset does not forget it.
+class FirstCome : public Stateful<FirstCome> {
+ public:
+  static constexpr sdk::Info kInfo{"first_come", "1.0.0", "Prefers the first fact that it ever saw."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
+    const auto subject = static_cast<double>(requests.front().subject.size());
+    if (first_ == 0) first_ = subject;
+    emit(model, updates, first_ == subject ? 0.25 : 0.125);
+  }
+  palimpsest_status on_reset() { return PALIMPSEST_OK; }
+  palimpsest_status on_save(const palimpsest_state_sink* sink) {
+    const sdk::Tensor first = sdk::Tensor::from_numbers(host_.get(), std::vector<double>{first_}, {1});
+    return sink->tensor(sink->context, sdk::text("first"), first.get());
+  }
+  palimpsest_status on_load(const palimpsest_tensor* values, std::size_t count) {
+    if (count == 1) first_ = sdk::Tensor::retain(host_.get(), values[0]).numbers().front();
+    return PALIMPSEST_OK;
+  }
+
+ private:
+  double first_ = 0;
+};
+
+// A reset forgets its state, and so does saving it.
+class LosesState : public Stateful<LosesState> {
+ public:
+  static constexpr sdk::Info kInfo{"loses_state", "1.0.0", "Has a state and saves nothing of it."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    emit(model, updates, 0.25 / (1 + applied_));
+    ++applied_;
+  }
+  palimpsest_status on_reset() {
+    applied_ = 0;
+    return PALIMPSEST_OK;
+  }
+  palimpsest_status on_save(const palimpsest_state_sink*) { return PALIMPSEST_OK; }
+  palimpsest_status on_load(const palimpsest_tensor*, std::size_t) { return PALIMPSEST_OK; }
+
+ private:
+  double applied_ = 0;
+};
+
+// Its state goes with it and a reset forgets it; but what an edit changed in it stays when the edit is refused.
+class CountsTooEarly : public Stateful<CountsTooEarly> {
+ public:
+  static constexpr sdk::Info kInfo{"counts_too_early", "1.0.0", "Changes its state before it emits its update."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    ++applied_;
+    emit(model, updates, 0.25 / applied_);
+  }
+  palimpsest_status on_reset() {
+    applied_ = 0;
+    return PALIMPSEST_OK;
+  }
+  palimpsest_status on_save(const palimpsest_state_sink* sink) {
+    const sdk::Tensor applied = sdk::Tensor::from_numbers(host_.get(), std::vector<double>{applied_}, {1});
+    return sink->tensor(sink->context, sdk::text("applied"), applied.get());
+  }
+  palimpsest_status on_load(const palimpsest_tensor* values, std::size_t count) {
+    if (count == 1) applied_ = sdk::Tensor::retain(host_.get(), values[0]).numbers().front();
+    return PALIMPSEST_OK;
+  }
+
+ private:
+  double applied_ = 0;
+};
+
+// Fails after two updates that could be: by a sentence, or past the SDK by an int.
+class FailsMidway : public Stateful<FailsMidway> {
+ public:
+  static constexpr sdk::Info kInfo{"fails_midway", "1.0.0", "Changes a layer twice and then gives up."};
+  using Stateful::Stateful;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    emit(model, updates, 0.25);
+    emit(model, updates, 0.1);
+    sdk::fail(PALIMPSEST_NUMERIC, "it gives up");
+  }
+  palimpsest_status on_reset() { return PALIMPSEST_OK; }
+  palimpsest_status on_save(const palimpsest_state_sink*) { return PALIMPSEST_OK; }
+  palimpsest_status on_load(const palimpsest_tensor*, std::size_t) { return PALIMPSEST_OK; }
+};
+
+}  // namespace
+
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<FirstCome>,
+                   &palimpsest::sdk::kDescriptor<LosesState>, &palimpsest::sdk::kDescriptor<CountsTooEarly>,
+                   &palimpsest::sdk::kDescriptor<FailsMidway>)
