@@ -9,14 +9,38 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import tomllib
 import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = pathlib.Path(os.environ["PALIMPSEST_TEST_PROGRAM"])
 CONFIGS = SOURCE / "configs"
-LAYERS = {"smollm2-135m-instruct": 30, "gpt2-xl": 48, "llama-3-8b": 32}
+LAYERS = {"smollm2-135m-instruct": 30, "gpt2-xl": 48, "llama-3-8b": 32, "gpt-j-6b": 28, "llama-2-7b": 32, "mistral-7b": 32,
+          "qwen2.5-7b": 28}
 # Files that others extend, which are no experiments themselves.
 PARTS = ("models", "elements")
+
+EXPERIMENT = """
+extends = "{file}"
+[experiment]
+name = "values"
+stages = ["edit", "finetune"]
+[facts]
+file = "{facts}"
+edited = 2
+intrinsic = 2
+[editor]
+id = "{editor}"
+[second_moments]
+file = "${{home}}/data/general.jsonl"
+[task]
+id = "language_modeling"
+file = "${{home}}/data/passages.jsonl"
+[training]
+max_steps = 1
+[[metric]]
+id = "edit_success"
+"""
 
 TEXT = [{"text": f"Sentence number {i} of a short text that stands for a longer one."} for i in range(40)]
 DATA = {
@@ -88,6 +112,11 @@ class Configs(unittest.TestCase):
                               env={**environment, "PALIMPSEST_HOME": str(self.home)}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
 
+    def make_models(self):
+        for name, layers in LAYERS.items():
+            if not (self.home / "models" / name).exists():
+                write_model(self.home / "models" / name, layers)
+
     def test_1_without_models_their_path_is_the_only_problem(self):
         for path in experiments():
             with self.subTest(config=str(path.relative_to(CONFIGS))):
@@ -98,13 +127,27 @@ class Configs(unittest.TestCase):
                 self.assertIn("model.path", problems[0])
 
     def test_2_with_them_it_is_in_order(self):
-        for name, layers in LAYERS.items():
-            write_model(self.home / "models" / name, layers)
+        self.make_models()
         for path in experiments():
             with self.subTest(config=str(path.relative_to(CONFIGS))):
                 done = self.validate(path)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn("is in order", done.stdout)
+
+    # Of every editor that a file of configs/models gives values to: its names, its bounds, its layers.
+    def test_3_the_values_by_model_fit(self):
+        self.make_models()
+        files = sorted((CONFIGS / "models").glob("*.toml"))
+        self.assertEqual({file.stem for file in files}, set(LAYERS))
+        for file in files:
+            for editor in tomllib.loads(file.read_text(encoding="utf-8"))["defaults"]["editor"]:
+                with self.subTest(config=file.stem, editor=editor):
+                    path = self.home / "experiment.toml"
+                    path.write_text(EXPERIMENT.format(file=file, editor=editor, facts=CONFIGS / "facts/world.jsonl"),
+                                    encoding="utf-8")
+                    done = self.validate(path)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                    self.assertIn("is in order", done.stdout)
 
 
 if __name__ == "__main__":
