@@ -23,9 +23,11 @@ at::Tensor at_lookup(const at::Tensor& whole, const std::vector<std::vector<std:
   return whole.flatten(0, 1).index_select(0, at::tensor(flat, at::kLong));
 }
 
+// Float32 also of a model in bfloat16: means and solves follow.
 void put(at::Tensor& whole, std::int64_t rows, const std::vector<std::int64_t>& places, const at::Tensor& part) {
-  if (!whole.defined()) whole = at::empty({rows, part.size(1)}, part.options());
-  whole.index_copy_(0, at::tensor(places, at::kLong), part);
+  const at::Tensor wide = at::isReducedFloatingType(part.scalar_type()) ? part.to(at::kFloat) : part;
+  if (!whole.defined()) whole = at::empty({rows, wide.size(1)}, wide.options());
+  whole.index_copy_(0, at::tensor(places, at::kLong), wide);
 }
 
 }  // namespace

@@ -19,10 +19,12 @@ std::vector<std::int64_t> slice(const std::vector<std::int64_t>& ids, std::int64
   return {ids.begin() + begin, ids.begin() + end};
 }
 
-// Puts [part, D], the values of the rows `at`, into their places of `whole`.
+// Puts [part, D], the values of the rows `at`, into their places of `whole`: float32 also of a model in bfloat16, so
+// that what an edit makes of them (means, steps, solves) is not rounded on the way.
 void scatter(at::Tensor& whole, const at::Tensor& part, const std::vector<std::int64_t>& at, std::size_t rows) {
-  if (!whole.defined()) whole = at::empty({static_cast<std::int64_t>(rows), part.size(1)}, part.options());
-  whole.index_copy_(0, at::tensor(at, at::kLong), part);
+  const at::Tensor wide = at::isReducedFloatingType(part.scalar_type()) ? part.to(at::kFloat) : part;
+  if (!whole.defined()) whole = at::empty({static_cast<std::int64_t>(rows), wide.size(1)}, wide.options());
+  whole.index_copy_(0, at::tensor(at, at::kLong), wide);
 }
 
 at::Tensor target_logprobs(const at::Tensor& logits, const std::vector<std::int64_t>& targets) {
@@ -96,7 +98,7 @@ LookupPass::Part LookupPass::part_of(const Group& group, const std::vector<at::T
     while (end < part.rows.size() && fact_of(part.rows[end]) == fact) ++end;
     const at::Tensor own =
         hidden.narrow(0, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin)).narrow(1, 0, 1);
-    lookups.push_back(own + deltas[static_cast<std::size_t>(fact)]);
+    lookups.push_back((own + deltas[static_cast<std::size_t>(fact)]).to(own.scalar_type()));
   }
   const at::Tensor changed = lookups.size() == 1 ? lookups[0] : at::cat(lookups, 0);
   part.hidden = at::cat({changed, hidden.slice(1, 1)}, 1);

@@ -40,7 +40,7 @@ ValueObjective::ValueObjective(const LookupPass& pass, const std::vector<LookupR
 
 ValueObjective::Evaluated ValueObjective::evaluated(Fact& f, const at::Tensor& delta, const at::Tensor& logprobs,
                                                     const at::Tensor& logits) const {
-  const at::Tensor log_p = at::log_softmax(logits, 1);
+  const at::Tensor log_p = at::log_softmax(logits.to(delta.scalar_type()), 1);
   if (!f.initial_log_p.defined()) f.initial_log_p = log_p.detach();
 
   const at::Tensor row_nll = -logprobs.reshape({f.fact.target_rows, -1}).mean(1);

@@ -123,9 +123,18 @@ class Run {
     for (std::size_t i = 0; i < entering_.size(); ++i) {
       const model::ParameterInfo& info = entering_.infos()[i];
       const at::Tensor& weight = entering_[i];
-      if (weight.scalar_type() != at::kFloat) {
-        fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is stored as ", at::toString(weight.scalar_type()),
-             "; open the model in float32");
+      const bool narrow = weight.scalar_type() == at::kBFloat16;
+      if (weight.scalar_type() != at::kFloat && !narrow) {
+        fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is held as ", at::toString(weight.scalar_type()),
+             "; open the model in float32 or bfloat16");
+      }
+      if (narrow && options_.tuning.method != TuningMethod::kFull) {
+        fail(ErrorCode::kUnsupported, "training: ", name_of(options_.tuning.method), " of a model in bfloat16 (",
+             info.name, "); set model.dtype = \"float32\", or tune in full");
+      }
+      if (narrow && !decisions[i].projections.empty()) {
+        fail(ErrorCode::kUnsupported, "training: ", info.name, " is projected and held in bfloat16, whose rounding ",
+             "would lead back into the directions; set model.dtype = \"float32\"");
       }
       if (decisions[i].frozen && !decisions[i].projections.empty()) {
         fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is frozen and projected; expected one of both");
@@ -135,11 +144,15 @@ class Run {
         views.push_back(weight);
         continue;
       }
-      // torch's own allocations are aligned to 64 bytes, and contiguous here whatever the entering strides.
-      const at::Tensor copy = at::empty(weight.sizes(), weight.options().requires_grad(false));
+      // torch's own allocations are aligned to 64 bytes, and contiguous here whatever the entering strides. The steps
+      // of a small rate would be lost in bfloat16: what is trained is a float32 copy, of which the model sees the
+      // rounding.
+      const at::Tensor copy = at::empty(weight.sizes(), weight.options().dtype(at::kFloat).requires_grad(false));
       copy.copy_(weight.detach());
-      views.push_back(copy.detach());
-      tensors.push_back(copy.requires_grad_(true));
+      views.push_back(narrow ? weight : copy.detach());
+      copy.requires_grad_(true);
+      tensors.push_back(narrow ? weight.detach() : copy);
+      if (narrow) rounded_.emplace_back(i, trained_.size());
       trained_.push_back(copy);
       trained_names_.push_back(info.name);
       if (!decisions[i].projections.empty()) {
@@ -178,7 +191,10 @@ class Run {
     const ArithmeticScope arithmetic(options_.precision, options_.matmul);
     for (const Chunk& chunk : chunks) {
       check_cancelled();
-      const model::Overrides overrides = adapters_ ? adapters_->overrides() : model::Overrides{};
+      model::Overrides overrides = adapters_ ? adapters_->overrides() : model::Overrides{};
+      for (const auto& [place, trained] : rounded_) {
+        overrides[entering_.infos()[place].name].dense = trained_[trained].to(at::kBFloat16);
+      }
       const at::Tensor loss = chunk_loss(config_, graph_, overrides, chunk, false, data_.loss);
       const auto value = loss.item<double>();
       if (!std::isfinite(value)) {
@@ -245,9 +261,16 @@ class Run {
     if (callbacks_.measure) callbacks_.measure(step, current());
   }
 
-  // The weights as they are now. Those of adapters are merged into copies once a step that anybody looks at.
+  // The weights as they are now. Those of adapters are merged into copies, and those held in bfloat16 rounded, once a
+  // step that anybody looks at.
   const model::Parameters& current() {
     if (adapters_ && !merged_) current_ = adapters_->merged();
+    if (!merged_) {
+      const c10::NoGradGuard no_grad;
+      for (const auto& [place, trained] : rounded_) {
+        current_ = current_.with(entering_.infos()[place].name, trained_[trained].detach().to(at::kBFloat16));
+      }
+    }
     merged_ = true;
     return current_;
   }
@@ -268,9 +291,9 @@ class Run {
     };
     std::map<std::int64_t, Squares> layers;
     for (std::size_t i = 0; i < entering_.size(); ++i) {
-      const double weight = norm_of(entering_[i]);
+      const double weight = norm_of(entering_[i].to(at::kFloat));
       const bool frozen = current_[i].is_same(entering_[i]);
-      const double change = frozen ? 0 : norm_of(current_[i] - entering_[i].detach());
+      const double change = frozen ? 0 : norm_of(current_[i].to(at::kFloat) - entering_[i].detach().to(at::kFloat));
       dose.parameters.push_back(change == 0 ? 0 : change / weight);
       Squares& layer = layers[entering_.infos()[i].layer];
       layer.change += change * change;
@@ -294,6 +317,7 @@ class Run {
   std::vector<at::Tensor> trained_;
   std::vector<std::string> trained_names_;
   std::vector<std::pair<std::size_t, DisplacementGuard>> guards_;  // by place in trained_
+  std::vector<std::pair<std::size_t, std::size_t>> rounded_;       // bfloat16: place in entering_, place in trained_
   std::optional<Adapters> adapters_;
   model::Parameters graph_;    // trained ones require grad; with adapters none
   model::Parameters current_;  // the same weights without graph, or the merged ones: through current()

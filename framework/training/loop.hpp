@@ -103,7 +103,7 @@ struct Callbacks {
 };
 
 // `decisions` holds one per parameter, in their order. The seed orders the examples. Throws Error: kInvalidArgument (no
-// parameter may change, decisions of another number, weights that are not float32, options or rows that cannot work),
+// parameter may change, decisions of another number, weights of another type, options or rows that cannot work),
 // kOutOfRange, kUnsupported (check_matmul, adapted()), kNumeric naming the step at which the loss or a gradient was not
 // finite, kCancelled, and whatever a callback throws.
 TrainingResult train(const model::Config& config, const model::Parameters& entering, const TrainingData& data,
