@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "plugin/conformance/world.hpp"
 
@@ -11,6 +12,11 @@ namespace palimpsest::conformance {
 
 inline std::filesystem::path data_folder(const std::string& checkpoint = "llama_tied") {
   return std::filesystem::path(PALIMPSEST_BINARY_DIR) / "tests" / "conformance" / checkpoint;
+}
+
+// A checkpoint of every family, and of Llama both with its head tied and not. CMakeLists.txt makes a world of each.
+inline std::vector<std::string> every_family() {
+  return {"llama_tied", "llama_rope3", "gpt2", "gptj", "gpt_neox", "gpt_neox_serial", "mistral", "qwen2", "qwen3"};
 }
 
 class World : public TinyWorld {

@@ -1,5 +1,5 @@
 // Every freeze policy of the build through the host's own loop: what it froze has the same bytes afterwards, what it
-// projected stays out of its directions, and everything else moves; on a tied and on an untied model, with the weights
+// projected stays out of its directions, and everything else moves; in a model of every family, with the weights
 // themselves and with adapters.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -59,7 +59,7 @@ bool equal_bytes(const at::Tensor& a, const at::Tensor& b) {
 class EveryPolicy : public testing::TestWithParam<std::string> {};
 
 TEST_P(EveryPolicy, HoldsThroughTrainingWithWeightDecay) {
-  for (const char* checkpoint : {"llama_tied", "llama_rope3"}) {
+  for (const std::string& checkpoint : conformance::every_family()) {
     World world(true, checkpoint);
     const model::Parameters& before = world.model().current;
     const auto decisions = decide(GetParam(), world);
