@@ -120,7 +120,9 @@ int work(const fs::path& folder, const std::string& id, const std::string& behav
   }
   if (behaviour == "surroundings") {
     std::string text;
-    for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DYNAMIC"}) text += variable(name) + " ";
+    for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DYNAMIC", "OMP_WAIT_POLICY"}) {
+      text += variable(name) + " ";
+    }
     char byte = 0;
     text += cat("stdin ", ::read(0, &byte, 1), " group ", ::getpgrp() == ::getpid() ? "own" : "shared", " progress ",
                 variable(kProgressDescriptorVariable), " inherited ",

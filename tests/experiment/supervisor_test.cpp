@@ -205,14 +205,23 @@ TEST_F(Supervisor, WorkersHaveTheirSurroundingsAndAreHeard) {
   options_.environment = thread_environment(3);
   // A descriptor that some library opened without O_CLOEXEC.
   ASSERT_EQ(::dup2(2, 200), 200);
+  ::unsetenv("OMP_WAIT_POLICY");
   const auto node = run_one({"surroundings"});
   ::close(200);
   ASSERT_EQ(node.state, NodeState::kRan) << node.message;
-  EXPECT_EQ(read_file(folder_ / "results" / "node"), "3 3 FALSE stdin 0 group own progress 3 inherited nothing");
+  EXPECT_EQ(read_file(folder_ / "results" / "node"), "3 3 FALSE passive stdin 0 group own progress 3 inherited nothing");
   EXPECT_EQ(watcher.said, "planned 0 1; started node; ended node ran; ");
   EXPECT_EQ(watcher.last.label, "counting");
   EXPECT_EQ(watcher.last.done, 4);
   EXPECT_EQ(watcher.last.total, 10);
+}
+
+TEST_F(Supervisor, WorkersWaitAsTheUserWishes) {
+  ::setenv("OMP_WAIT_POLICY", "active", 1);
+  const auto node = run_one({"surroundings"});
+  ::unsetenv("OMP_WAIT_POLICY");
+  ASSERT_EQ(node.state, NodeState::kRan) << node.message;
+  EXPECT_THAT(read_file(folder_ / "results" / "node"), HasSubstr(" active stdin"));
 }
 
 TEST_F(Supervisor, TwoRunsAtOnceComputeNothingTwice) {
