@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/error.hpp"
+#include "config/disjoint.hpp"
 #include "model/checkpoint.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weight_files.hpp"
@@ -26,6 +27,10 @@ class Checker {
     const auto expansion = config::expand_all(document_, *setup_.environment().catalog, setup_.environment().locations);
     add(config::text_of(expansion.problems));
     for (const auto& problem : setup_.catalog().problems()) add(problem);
+    if (expansion.search && found_.problems.empty()) {
+      add(config::text_of(config::shared_rows(*expansion.search, expansion.cells, *setup_.environment().catalog,
+                                              setup_.environment().locations)));
+    }
     if (!found_.problems.empty()) return;
     for (const auto& cell : expansion.cells) {
       const config::Experiment& e = cell.experiment;

@@ -9,6 +9,7 @@ namespace palimpsest::app {
 int run_command(const Arguments& arguments);
 int plan_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
+int tune_command(const Arguments& arguments);
 int plugins_command(const Arguments& arguments);
 int show_command(const Arguments& arguments);
 int prepare_command(const Arguments& arguments);

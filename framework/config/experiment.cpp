@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "config/experiment_schema.hpp"
+#include "config/layers.hpp"
 
 namespace palimpsest::config {
 namespace {
@@ -285,11 +286,20 @@ class Maker {
     return made;
   }
 
+  LayerContext layer_context(const std::string& kind) const {
+    const bool known = !check_.failed.contains("model.path");
+    return {kind, known ? made_.model.path.path : fs::path(), catalog_, check_};
+  }
+
   PluginChoice choose(const Table& table, const Position& where, const std::string& prefix, const std::string& kind,
                       const std::string& default_id, Table& resolved) {
     const PluginSpec* plugin = nullptr;
-    resolved = check_plugin_table(with_defaults(table, kind, default_id), where, prefix, kind, default_id, catalog_,
-                                  check_, &plugin);
+    Table given = with_defaults(table, kind, default_id);
+    if (const Entry* id = given.find("id"); id && id->value.is<std::string>()) {
+      if (const PluginSpec* spec = catalog_.find(kind, id->value.as<std::string>()))
+        given = resolve_layers(std::move(given), prefix, *spec, layer_context(kind));
+    }
+    resolved = check_plugin_table(given, where, prefix, kind, default_id, catalog_, check_, &plugin);
     PluginChoice choice;
     choice.position = where;
     if (!plugin) return choice;
@@ -400,7 +410,8 @@ class Maker {
           spec.required = false;
           spec.default_value.reset();
         }
-        check_table(*parameters, id.value.position, key, specs, check_);
+        check_table(resolve_layers(*parameters, key, *plugin, layer_context(kind.key)), id.value.position, key, specs,
+                    check_);
       }
     }
   }

@@ -341,6 +341,41 @@ TableSpec run() {
       false};
 }
 
+TableSpec tune() {
+  return {
+      "tune",
+      "Only for `palimpsest tune FILE`, which makes of this file a search of its editor's parameters (docs/tuning.md): "
+      "every "
+      "trial is a cell. `experiment.stages` is `[\"edit\"]` then, and there is no `[sweep]`.",
+      {integer("trials", 12, "Trials, of which number 0 is the editor as the file has it.")
+           .from(2)
+           .to(10000)
+           .for_all_cells(),
+       integer("seed", 1,
+               "From it each trial's values are drawn; a value depends on seed, number of the trial and name of the "
+               "parameter alone, so that more trials begin with the same ones.")
+           .to(9007199254740992.0)
+           .for_all_cells(),
+       Key("objective", Type::string_list,
+           "Columns of metrics, as METRIC.COLUMN. Each is averaged over the edited facts right after the edit; the "
+           "trial with the highest harmonic mean of these averages is the best. Default: S of CounterFact.")
+           .or_else(list<std::string>(
+               {"edit_success.efficacy", "edit_success.paraphrase_success", "edit_success.neighbourhood_success"}))
+           .for_all_cells(),
+       Key("apart_from", Type::string_list,
+           "Files of experiments with whose facts this search must share none: refused where any of their cells may "
+           "use a row of the facts' file that a trial may use.")
+           .or_else(Array{})
+           .for_all_cells(),
+       Key("search", Type::any,
+           "A table: for each searched parameter of the editor `{ min = ..., max = ... }`, both included, for numbers "
+           "and integers, with `log = true` uniform in the logarithm; or `{ choices = [...] }`, for any parameter.")
+           .required()
+           .for_all_cells()},
+      false,
+      false};
+}
+
 std::vector<TableSpec> all_tables() {
   std::vector<TableSpec> tables = {experiment(), model(), facts(), filter(), second_moments(), edit()};
   tables.push_back({"editor", "The plugin that writes facts into the weights.", {}, false, true});
@@ -356,6 +391,7 @@ std::vector<TableSpec> all_tables() {
   tables.push_back(training());
   tables.push_back({"metric", "A plugin that measures; at least one, each id once.", {}, true, true});
   tables.push_back(run());
+  tables.push_back(tune());
   return tables;
 }
 

@@ -90,6 +90,9 @@ This makes 2 x 3 x 2 = 12 cells, among them `frozen,weight_decay=0.01,r1`.
 * **Paths** that are relative are looked for in the folder of the file that sets them (of `--set`: the current folder), then
   in the program's own folder, then in its home. The home is PALIMPSEST_HOME, or `.palimpsest` in the program's folder; a path
   that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts.
+* **Layers**: a parameter whose unit is `layer` holds a layer's number, counted from 0, or a list of them. In place of a number there
+  may be a fraction of the depth, from 0 and below 1 (`layer = 0.35` is layer 17 of 48), and in place of the whole value `"auto"`, the
+  layers published for the model (`configs/models/published.toml`). Results record the numbers.
 * A whole number is accepted where a number is wanted, not the reverse.
 * Limits: )";
 

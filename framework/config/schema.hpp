@@ -5,6 +5,7 @@
 // knows no plugin; the caller's PluginCatalog does. Specs are plain data; functions are thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -51,13 +52,23 @@ struct PluginSpec {
   std::vector<KeySpec> parameters;  // without `id`
 };
 
-// What plugins exist. `kind` is the table's name: "editor", "augmenter", "freeze_policy", "task", "metric".
+// What a model is known by, of its config.json.
+struct ModelShape {
+  std::string type;  // model_type
+  std::int64_t layers = 0, hidden = 0, vocabulary = 0;
+};
+
+// What a configuration can choose from. `kind` is the table's name: "editor", "augmenter", "freeze_policy", "task",
+// "metric".
 class PluginCatalog {
  public:
   virtual ~PluginCatalog() = default;
   // Null when there is none. The spec lives as long as the catalog.
   virtual const PluginSpec* find(std::string_view kind, std::string_view id) const = 0;
   virtual std::vector<std::string> available(std::string_view kind) const = 0;
+  // Of the model in `folder`, for layers that are given relative to it (layers.hpp). Throws Error where it cannot be
+  // read.
+  virtual ModelShape model_shape(const std::filesystem::path& folder) const = 0;
 };
 
 // Folders that relative paths are looked up in.

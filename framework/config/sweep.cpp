@@ -7,13 +7,13 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "config/cell_maker.hpp"
 #include "config/experiment_schema.hpp"
 
 namespace palimpsest::config {
 namespace {
 
 constexpr std::size_t kMaxLabelBytes = 48;
-constexpr std::size_t kMaxNameBytes = 160;
 // Past so many problems a further cell teaches the reader nothing.
 constexpr std::size_t kEnoughProblems = 1000;
 
@@ -44,22 +44,6 @@ struct Axis {
   std::vector<Alternative> alternatives;
 };
 
-// The text of a value in coordinates: words bare, tables by their id if that tells them apart, the rest as TOML.
-std::string value_text(const Value& value, bool id_is_enough) {
-  if (value.is<std::string>()) return value.as<std::string>();
-  if (value.is<Table>()) {
-    const Entry* id = value.as<Table>().find("id");
-    if (id && id->value.is<std::string>() && id_is_enough) return id->value.as<std::string>();
-    std::string out = id && id->value.is<std::string>() ? id->value.as<std::string>() : "";
-    for (const Entry& entry : value.as<Table>().entries) {
-      if (entry.key == "id") continue;
-      out += cat(out.empty() ? "" : "+", entry.key + "=" + value_text(entry.value, false));
-    }
-    return out;
-  }
-  return inline_toml(value);
-}
-
 // `more` over `overlay`, as merge() does, but a table without `id` is completed by one that has it: a swept id and a
 // swept parameter of that plugin go together, in whatever order they come.
 void combine(Table& overlay, const Table& more) {
@@ -82,14 +66,10 @@ void combine(Table& overlay, const Table& more) {
 class Expander {
  public:
   Expander(const Document& document, const PluginCatalog& catalog, const Locations& locations, bool check_files)
-      : document_(document),
-        catalog_(catalog),
-        locations_(locations),
-        check_files_(check_files),
-        base_(document.root) {}
+      : start_{document.source, 1, 1}, base_(document.root), maker_(document, catalog, locations, check_files, out_) {}
 
   Expansion expand() {
-    Position sweep_position{document_.source, 1, 1};
+    Position sweep_position = start_;
     if (const Entry* sweep = base_.find("sweep")) {
       sweep_position = sweep->value.position;
       read_sweep(*sweep);
@@ -341,55 +321,27 @@ class Expander {
     }
     if (!axes_.empty() && axes_.back().short_name.empty())
       name = chosen.back()->label + (name.empty() ? "" : ",") + name;
-    Table root = base_;
-    merge(root, overlay);
-    Check check{locations_, check_files_, {}, {}, {}};
-    cell.experiment = make_experiment(root, document_, catalog_, check);
-    for (Problem& problem : check.problems) {
-      if (known_problems_.insert(problem.text()).second) out_.problems.push_back(std::move(problem));
-    }
-    if (!out_.problems.empty()) return;
-    const auto [twin, is_new] = contents_.emplace(sha256_hex(to_toml(cell.experiment)), name);
-    if (!is_new) {
+    std::optional<Experiment> made = maker_.make(base_, overlay);
+    if (!made) return;
+    cell.experiment = std::move(*made);
+    if (const std::string twin = maker_.add(cell, name); !twin.empty()) {
       add(axes_.front().position, "sweep",
-          cat("found two equal cells, ", twin->second, " and ", name,
-              ", expected every cell to differ from the others"));
-      return;
-    }
-
-    if (name.size() > kMaxNameBytes - 8)
-      name = name.substr(0, kMaxNameBytes - 24) + "-" + sha256_hex(name).substr(0, 12);
-    const auto& section = cell.experiment.experiment;
-    for (std::int64_t replicate = 0; replicate < section.replicates; ++replicate) {
-      cell.name = cat(name, name.empty() ? "r" : ",r", replicate);
-      cell.replicate = static_cast<int>(replicate);
-      const std::int64_t lot = section.swap_roles ? replicate / 2 : replicate;
-      cell.roles_seed = static_cast<std::uint64_t>(section.seed + lot);
-      cell.swapped = section.swap_roles && replicate % 2 == 1;
-      cell.seed = static_cast<std::uint64_t>(section.seed + replicate);
-      if (!names_.insert(cell.name).second) {
-        fail(ErrorCode::kInternal, "two cells of the sweep are named ", cell.name);
-      }
-      out_.cells.push_back(cell);
+          cat("found two equal cells, ", twin, " and ", name, ", expected every cell to differ from the others"));
     }
   }
 
-  const Document& document_;
-  const PluginCatalog& catalog_;
-  const Locations& locations_;
-  bool check_files_;
+  Position start_;
   Table base_;
   std::vector<Axis> axes_;
   Expansion out_;
-  std::set<std::string> known_problems_;
-  std::map<std::string, std::string> contents_;  // digest of a point's text -> its name
-  std::set<std::string> names_;                  // of cells
+  CellMaker maker_;
 };
 
 }  // namespace
 
 Expansion expand_all(const Document& document, const PluginCatalog& catalog, const Locations& locations,
                      bool check_files) {
+  if (document.root.find("tune") != nullptr) return expand_search(document, catalog, locations, check_files);
   return Expander(document, catalog, locations, check_files).expand();
 }
 

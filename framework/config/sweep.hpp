@@ -1,17 +1,19 @@
 // [sweep]: one document -> its cells.
 //
 // Axes are the swept keys, in the order of the file, then the variants, then the replicates; the last moves fastest.
-// The order and the names depend on nothing else, so a second run finds the first one's cells. Plain functions,
-// thread-safe.
+// The order and the names depend on nothing else, so a second run finds the first one's cells. In place of [sweep], a
+// search (search.hpp) makes one cell of each trial and replicate. Plain functions, thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "config/experiment.hpp"
+#include "config/search.hpp"
 
 namespace palimpsest::config {
 
@@ -34,6 +36,7 @@ struct Cell {
 struct Expansion {
   std::vector<Cell> cells;        // to be used only without problems
   std::vector<Problem> problems;  // of all cells, sorted, each once
+  std::optional<Search> search;   // of [tune]; cells then have the coordinates "trial" and "editor.PARAMETER"
 };
 
 // Expands and checks every cell; finds all problems, throws for none of them.

@@ -36,9 +36,11 @@ struct SpreadParameters {
     using sdk::field;
     const auto places = std::tuple(
         field("layers", &P::layers, "Layers whose MLP down-projections are edited, ascending, counted from 0.")
+            .unit("layer")
             .at_least(0),
         field("v_loss_layer", &P::v_loss_layer,
               "Layer whose output the final norm and the head read in the objective of v*; -1: the last.")
+            .unit("layer")
             .at_least(-1));
     const auto keys = std::tuple(
         field("context_templates", &P::context_templates,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "model/config.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -98,6 +99,12 @@ const config::PluginSpec* Catalog::find(std::string_view kind, std::string_view 
 }
 
 std::vector<std::string> Catalog::available(std::string_view kind) const { return registry_->ids(abi_kind(kind)); }
+
+config::ModelShape Catalog::model_shape(const std::filesystem::path& folder) const {
+  if (const auto known = shapes_.find(folder); known != shapes_.end()) return known->second;
+  const model::Config config = model::read_config(folder);
+  return shapes_[folder] = {config.architecture, config.layers, config.hidden, config.vocabulary};
+}
 
 std::vector<plugin::ParameterValue> parameter_values(const config::PluginChoice& choice) {
   std::vector<plugin::ParameterValue> values;

@@ -2,6 +2,7 @@
 // values as parameters that an instance is made of.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ class Catalog : public config::PluginCatalog {
   explicit Catalog(plugin::Registry& registry) : registry_(&registry) {}
   const config::PluginSpec* find(std::string_view kind, std::string_view id) const override;
   std::vector<std::string> available(std::string_view kind) const override;
+  config::ModelShape model_shape(const std::filesystem::path& folder) const override;
   // Why plugins that were asked for by a known name could not be loaded; and, when a name was unknown, what was refused
   // before its names could be read.
   const std::vector<std::string>& problems() const { return problems_; }
@@ -38,6 +40,7 @@ class Catalog : public config::PluginCatalog {
   plugin::Registry* registry_;
   mutable std::map<std::string, config::PluginSpec> specs_;
   mutable std::vector<std::string> problems_;
+  mutable std::map<std::filesystem::path, config::ModelShape> shapes_;
 };
 
 // The parameters of a choice for Instance.

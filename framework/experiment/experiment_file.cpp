@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "experiment/contrasts.hpp"
 #include "experiment/summary.hpp"
+#include "experiment/trials.hpp"
 #include "results/merge.hpp"
 #include "results/provenance.hpp"
 #include "results/reader.hpp"
@@ -84,6 +85,11 @@ std::filesystem::path write_experiment_file(const Plan& plan) {
   writer.table(retention_by_margin(measurements, options));
   writer.table(gate);
   writer.table(contrasts(measurements, gate, options));
+  if (plan.search()) {
+    writer.table(trials_table(*plan.search(), plan.cells(), measurements));
+    writer.attribute("/trials", "seed", static_cast<std::int64_t>(plan.search()->seed));
+    writer.attribute("/trials", "editor", plan.search()->editor);
+  }
   for (const char* path : {"/timing", "/plugin_files"}) {
     const auto has = [&](const auto& file) { return results::Reader(file).has(path); };
     if (std::any_of(timings.begin(), timings.end(), has)) writer.table(results::merge_tables(timings, path));

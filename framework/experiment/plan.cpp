@@ -257,8 +257,11 @@ struct Plan::Builder {
   }
 };
 
-Plan::Plan(const config::Document& document, const Environment& environment)
-    : environment_(&environment), cells_(config::expand(document, *environment.catalog, environment.locations)) {
+Plan::Plan(const config::Document& document, const Environment& environment) : environment_(&environment) {
+  config::Expansion expansion = config::expand_all(document, *environment.catalog, environment.locations);
+  if (!expansion.problems.empty()) fail(ErrorCode::kInvalidArgument, config::text_of(expansion.problems));
+  cells_ = std::move(expansion.cells);
+  search_ = std::move(expansion.search);
   Builder builder{*this,
                   environment,
                   KeyMaker(*environment.registry, *environment.catalog, environment.store->folder() / "digests"),

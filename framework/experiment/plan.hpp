@@ -66,6 +66,8 @@ class Plan {
   // Ids of all roles nodes: fine-tuning filters its data by every fact of the experiment.
   const std::vector<std::string>& roles() const { return roles_; }
   const config::Experiment& experiment() const { return cells_.front().experiment; }
+  // Of a document with [tune], whose cells are the trials.
+  const std::optional<config::Search>& search() const { return search_; }
 
   // No stage of the cell edits, or its editor says that it edits nothing.
   bool unedited(std::size_t cell) const { return unedited_.at(cell); }
@@ -80,6 +82,7 @@ class Plan {
   struct Builder;
   const Environment* environment_;
   std::vector<config::Cell> cells_;
+  std::optional<config::Search> search_;
   std::vector<bool> unedited_;
   std::vector<PlanNode> nodes_;
   std::map<std::string, std::size_t> index_;

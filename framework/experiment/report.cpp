@@ -304,6 +304,33 @@ std::string gate_words(const Table& gate) {
   return out;
 }
 
+// The table /trials of a search.
+std::string trials_report(const Table& trials) {
+  std::vector<std::vector<std::string>> rows(1);
+  for (const auto& column : trials.columns) {
+    const std::string name = column.name.starts_with("at_") ? column.name.substr(3) : column.name;
+    rows.front().push_back(name == "best" ? "" : name);
+  }
+  const auto best = trials.values<Bool>("best");
+  for (std::size_t row = 0; row < trials.rows(); ++row) {
+    std::vector<std::string> line;
+    for (const auto& column : trials.columns) {
+      if (const auto* whole = std::get_if<std::vector<std::int64_t>>(&column.values)) {
+        line.push_back(cat((*whole)[row]));
+      } else if (const auto* numbers = std::get_if<std::vector<double>>(&column.values)) {
+        line.push_back(fixed((*numbers)[row], column.name.starts_with("at_") ? "%g" : "%.3f"));
+      } else if (const auto* texts = std::get_if<std::vector<std::string>>(&column.values)) {
+        line.push_back((*texts)[row]);
+      } else {
+        line.push_back(best[row] ? "best" : "");
+      }
+    }
+    rows.push_back(std::move(line));
+  }
+  return "Trials of the search; 0 is the editor as the file has it:\n" + aligned(rows) + "\n" +
+         wrapped("score: " + trials.at("score").definition + ". -: not measured.", 0, 0);
+}
+
 }  // namespace
 
 std::string report(const Measurements& measurements, const Table& summary, const Table& contrasts, const Table& gate) {
@@ -364,6 +391,7 @@ std::string report(const Measurements& measurements, const Table& summary, const
 
 std::string report(const std::filesystem::path& file) {
   const results::Reader reader(file);
+  if (reader.has("/trials")) return trials_report(reader.table("/trials"));
   const auto measurements = read_measurements(reader);
   const auto gate = reader.has("/quality_gate") ? reader.table("/quality_gate") : quality_gate(measurements);
   const auto summary = reader.has("/summary") ? reader.table("/summary") : summarise(measurements);

@@ -30,7 +30,7 @@ TEST_F(Help, IsTheCommittedText) {
 TEST_F(Help, OfEachCommandIsTheCommittedText) {
   std::string all;
   for (const char* command :
-       {"run", "plan", "validate", "plugins", "show", "prepare", "new", "check-plugin", "bench"}) {
+       {"run", "plan", "validate", "tune", "plugins", "show", "prepare", "new", "check-plugin", "bench"}) {
     const Outcome help = run({command, "--help"});
     EXPECT_EQ(help.status, 0);
     all += help.out + "----\n";
@@ -40,7 +40,7 @@ TEST_F(Help, OfEachCommandIsTheCommittedText) {
 
 TEST_F(Help, ListsOnlyWhatExistsForUsers) {
   const std::string help = run({"--help"}).out;
-  for (const char* absent : {"worker", "probe-plugin", "check-plugin-here", "tune"}) {
+  for (const char* absent : {"worker", "probe-plugin", "check-plugin-here", "tun"}) {
     EXPECT_THAT(help, ::testing::Not(HasSubstr(cat("  ", absent, " "))));
   }
 }
@@ -64,7 +64,7 @@ TEST_F(Help, UnknownWordsAreUsageErrors) {
   };
   expect({"rum", "x.toml"}, "no command rum (did you mean \"run\"?); see palimpsest --help");
   expect({"--versoin"}, "no option --versoin (did you mean \"--version\"?); see palimpsest --help");
-  expect({"tune", "x.toml"}, "no command tune (did you mean \"run\"?); see palimpsest --help");
+  expect({"tuned", "x.toml"}, "no command tuned (did you mean \"tune\"?); see palimpsest --help");
   expect({"run", "x.toml", "--job", "2"},
          "run has no option --job (did you mean \"--jobs\"?); see palimpsest run --help");
   expect({"run", "x.toml", "--jobs"}, "run: the option --jobs wants a value; see palimpsest run --help");

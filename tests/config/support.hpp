@@ -52,11 +52,14 @@ class FakeCatalog : public PluginCatalog {
     KeySpec layer = spec("layer", Type::integer);
     layer.required = true;
     layer.min = 0;
+    layer.unit = "layer";
     KeySpec rate = spec("v_lr", Type::number, Value{0.5, {}});
     rate.min = 0;
     rate.above_min = true;
     plugins_["editor"].push_back({"rome", "1.2.0", {layer, rate, spec("templates", Type::string_list)}});
-    plugins_["editor"].push_back({"memit", "2.0.0", {spec("layers", Type::integer_list, Value{Array{}, {}})}});
+    KeySpec layers = spec("layers", Type::integer_list, Value{Array{}, {}});
+    layers.unit = "layer";
+    plugins_["editor"].push_back({"memit", "2.0.0", {layers}});
     plugins_["augmenter"].push_back(
         {"paraphrase", "1.0.0", {spec("count", Type::integer, Value{std::int64_t{5}, {}})}});
     plugins_["freeze_policy"].push_back(
@@ -84,6 +87,12 @@ class FakeCatalog : public PluginCatalog {
     }
     return ids;
   }
+  ModelShape model_shape(const std::filesystem::path&) const override {
+    if (shape.layers == 0) fail(ErrorCode::kNotFound, "no config.json");
+    return shape;
+  }
+
+  ModelShape shape{"gpt2", 48, 1600, 50257};
 
  private:
   std::map<std::string, std::vector<PluginSpec>> plugins_;

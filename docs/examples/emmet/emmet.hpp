@@ -39,7 +39,9 @@ class Emmet : public sdk::Editor {
     static constexpr auto fields() {
       using sdk::field;
       return std::tuple(
-          field("layer", &Parameters::layer, "Layer whose MLP down-projection is edited, counted from 0.").at_least(0),
+          field("layer", &Parameters::layer, "Layer whose MLP down-projection is edited, counted from 0.")
+              .unit("layer")
+              .at_least(0),
           field("emmet_lambda", &Parameters::emmet_lambda,
                 "Softens the equality of a batch of two facts and more: added to the diagonal of K^T C^-1 K.")
               .at_least(0),

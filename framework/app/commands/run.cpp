@@ -2,6 +2,7 @@
 #include "app/commands.hpp"
 #include "app/program.hpp"
 #include "app/setup.hpp"
+#include "base/error.hpp"
 #include "experiment/runner.hpp"
 
 namespace palimpsest::app {
@@ -15,6 +16,11 @@ int run_command(const Arguments& arguments) {
   options.executable = program().executable;
 
   const config::Document document = config::load_document(options.file, options.settings);
+  if (document.root.find("tune") != nullptr) {
+    fail(ErrorCode::kInvalidArgument, options.file.string(),
+         ": found a table [tune], which makes it a search; start it with `palimpsest tune ", options.file.string(),
+         "`");
+  }
   const Setup setup(document);
   const Checked checked = check(document, setup);
   if (const int status = report_problems(checked, options.file.string()); status != 0) return status;

@@ -44,7 +44,7 @@ struct Parameters {
     using P = Parameters;
     using sdk::field;
     return std::tuple(
-        field("layers", &P::layers, "Layers that are trained, counted from 0.").at_least(0),
+        field("layers", &P::layers, "Layers that are trained, counted from 0.").unit("layer").at_least(0),
         field("weights", &P::weights, "Matrices of each of these layers that are trained.").choices(kWeights),
         field(
             "loss", &P::loss,

@@ -26,7 +26,7 @@ class AboveEdited : public sdk::FreezePolicy {
                 "What of a layer is frozen: the matrices that stand where the edit changed some, its MLP with the norm "
                 "before it, or all of it.")
               .choices(sdk::kGranularities),
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0),
+          field("layers", &Parameters::layers, sdk::kLayersDoc).unit("layer").at_least(0),
           field("freeze_embedding", &Parameters::freeze_embedding, sdk::kFreezeEmbeddingDoc),
           field("freeze_final_norm", &Parameters::freeze_final_norm,
                 "Freeze the norm before the head, which is above."),

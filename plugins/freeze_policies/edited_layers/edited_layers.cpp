@@ -28,9 +28,9 @@ class EditedLayers : public sdk::FreezePolicy {
                 "What of a layer is frozen: the edited matrices, its MLP with the norm before it, or all of it.")
               .choices(sdk::kGranularities),
           field("margin", &Parameters::margin, "Layers on either side of each that are frozen too.")
-              .unit("layer")
+              .unit("layers")
               .at_least(0),
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0));
+          field("layers", &Parameters::layers, sdk::kLayersDoc).unit("layer").at_least(0));
       return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };

@@ -29,9 +29,9 @@ class EverythingButEdited : public sdk::FreezePolicy {
               "What of an edited layer is trained: the edited matrices, its MLP with the norm before it, or all of it.")
               .choices(sdk::kGranularities),
           field("margin", &Parameters::margin, "Layers on either side of each that are trained too.")
-              .unit("layer")
+              .unit("layers")
               .at_least(0),
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0),
+          field("layers", &Parameters::layers, sdk::kLayersDoc).unit("layer").at_least(0),
           field("train_embedding", &Parameters::train_embedding,
                 "Train the embeddings too, learned positions included; a tied head is trained with them."),
           field("train_final_norm", &Parameters::train_final_norm, "Train the norm before the head too."),

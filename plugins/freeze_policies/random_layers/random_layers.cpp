@@ -35,9 +35,9 @@ class RandomLayers : public sdk::FreezePolicy {
               .choices(sdk::kGranularities),
           field("margin", &Parameters::margin,
                 "As in edited_layers: layers on either side of each edited one that it would freeze too.")
-              .unit("layer")
+              .unit("layers")
               .at_least(0),
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0));
+          field("layers", &Parameters::layers, sdk::kLayersDoc).unit("layer").at_least(0));
       return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };

@@ -21,7 +21,7 @@ class UpToEdited : public sdk::FreezePolicy {
     static constexpr auto fields() {
       using sdk::field;
       return std::tuple(
-          field("layers", &Parameters::layers, sdk::kLayersDoc).at_least(0),
+          field("layers", &Parameters::layers, sdk::kLayersDoc).unit("layer").at_least(0),
           field("freeze_embedding", &Parameters::freeze_embedding,
                 "Freeze the embeddings, learned positions included; a tied head is frozen with them. With "
                 "false the keys of the edited layers move."),

@@ -24,7 +24,9 @@ class MyMethod : public sdk::Editor {
     static constexpr auto fields() {
       using sdk::field;
       return std::tuple(
-          field("layer", &Parameters::layer, "Layer whose MLP down-projection is edited, counted from 0.").at_least(0),
+          field("layer", &Parameters::layer, "Layer whose MLP down-projection is edited, counted from 0.")
+              .unit("layer")
+              .at_least(0),
           field("v_num_grad_steps", &Parameters::v_num_grad_steps, "Evaluations of the objective of v*.").at_least(1),
           field("v_lr", &Parameters::v_lr, "Adam's learning rate for v*.").at_least(0));
     }

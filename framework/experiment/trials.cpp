@@ -1,0 +1,265 @@
+#include "experiment/trials.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "base/error.hpp"
+
+namespace palimpsest::experiment {
+namespace {
+
+using results::Table;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+bool is_number(const config::KeySpec& spec) {
+  return spec.type == config::Type::integer || spec.type == config::Type::number;
+}
+
+double number_of(const config::Value& value) {
+  if (value.is<double>()) return value.as<double>();
+  return value.is<std::int64_t>() ? static_cast<double>(value.as<std::int64_t>()) : kNaN;
+}
+
+std::string coordinate(const config::Cell& cell, const std::string& key) {
+  for (const auto& [name, value] : cell.coordinates) {
+    if (name == key) return value;
+  }
+  fail(ErrorCode::kInternal, "the cell ", cell.name, " of a search has no coordinate ", key);
+}
+
+// Trials in order, each with one of its cells.
+std::map<std::int64_t, const config::Cell*> trials_of(const std::vector<config::Cell>& cells) {
+  std::map<std::int64_t, const config::Cell*> trials;
+  for (const auto& cell : cells) trials.emplace(std::stoll(coordinate(cell, "trial")), &cell);
+  return trials;
+}
+
+struct Mean {
+  double value = kNaN;
+  std::int64_t facts = 0;
+};
+
+// Of one column over the edited facts of all replicates, right after the edit, by trial.
+std::map<std::int64_t, Mean> means_of(const config::ObjectivePart& part, const Measurements& measurements) {
+  const MetricRows* metric = measurements.metric(part.metric);
+  if (metric == nullptr) fail(ErrorCode::kNotFound, "tune.objective: the results have no metric ", part.metric);
+  if (metric->find(part.column) == nullptr) {
+    std::vector<std::string> names;
+    std::string all;
+    for (const auto& column : metric->columns) {
+      names.push_back(column.name);
+      all += cat(all.empty() ? "" : ", ", column.name);
+    }
+    const std::string near = did_you_mean(part.column, names);
+    fail(ErrorCode::kNotFound, "tune.objective: found ", part.metric, ".", part.column,
+         ", expected a column that the metric ", part.metric, " declares", near.empty() ? ": " + all : near);
+  }
+  const auto configurations = configurations_of(measurements.cells);
+  const auto& trials = measurements.cells.values<std::string>("at_trial");
+  std::map<std::int64_t, Mean> means;
+  for (const auto& [key, series] : series_of(*metric, part.column, measurements.cells, configurations)) {
+    if (key.second != "edited" || series.empty()) continue;
+    const auto point = series.edited(series.points.rbegin()->first);
+    const auto* replicates = point ? series.at(*point) : nullptr;
+    if (replicates == nullptr) continue;
+    double sum = 0;
+    Mean mean;
+    for (const auto& [replicate, values] : *replicates) {
+      for (const auto& [unit, value] : values) {
+        if (std::isnan(value)) continue;
+        sum += value;
+        ++mean.facts;
+      }
+    }
+    if (mean.facts > 0) mean.value = sum / static_cast<double>(mean.facts);
+    means[std::stoll(trials[configurations[key.first].rows.front()])] = mean;
+  }
+  return means;
+}
+
+// Columns of two metrics may have one name.
+std::vector<std::string> column_names(const std::vector<config::ObjectivePart>& objective) {
+  std::map<std::string, int> uses;
+  for (const auto& part : objective) ++uses[part.column];
+  std::vector<std::string> names;
+  for (const auto& part : objective)
+    names.push_back(uses[part.column] > 1 ? cat(part.metric, "_", part.column) : part.column);
+  return names;
+}
+
+std::string short_text(double value, const char* format = "%.3f") {
+  if (std::isnan(value)) return "not measured";
+  char text[40];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+// Lines of a comment, of at most 100 characters.
+std::string comment(const std::string& text) {
+  constexpr std::size_t kWidth = 100;
+  std::string out;
+  std::size_t width = kWidth;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (width + 1 + word.size() > kWidth) {
+      out += out.empty() ? "#" : "\n#";
+      width = 1;
+    }
+    out += cat(" ", word);
+    width += 1 + word.size();
+  }
+  return cat(out, "\n");
+}
+
+std::string scores_of(const Table& trials, const std::vector<std::string>& names, std::size_t row) {
+  std::string out = cat("score ", short_text(trials.values<double>("score")[row]));
+  std::string parts;
+  for (const auto& name : names)
+    parts += cat(parts.empty() ? "" : ", ", name, " ", short_text(trials.values<double>(name)[row]));
+  return cat(out, " (", parts, ")");
+}
+
+}  // namespace
+
+double harmonic_mean(const std::vector<double>& values) {
+  double sum = 0;
+  bool none = false;
+  for (const double value : values) {
+    if (std::isnan(value)) return kNaN;
+    none = none || value <= 0;
+    sum += 1 / value;
+  }
+  return none ? 0 : static_cast<double>(values.size()) / sum;
+}
+
+Table trials_table(const config::Search& search, const std::vector<config::Cell>& cells,
+                   const Measurements& measurements) {
+  std::string objective;
+  for (const auto& part : search.objective)
+    objective += cat(objective.empty() ? "" : ", ", part.metric, ".", part.column);
+  Table table{"/trials", "one trial of the search of the editor's parameters; 0 is the editor as the file has it", {}};
+  const auto numbers = [&](const std::string& name, const std::string& unit, const std::string& definition) {
+    table.columns.push_back({name, unit, definition, std::vector<double>()});
+  };
+  table.columns.push_back({"trial", "1", "number of the trial", std::vector<std::int64_t>()});
+  for (const auto& parameter : search.parameters) {
+    const auto& spec = parameter.spec;
+    const std::string definition = cat("the editor's parameter ", spec.name, ": ", spec.doc);
+    if (is_number(spec)) {
+      numbers(cat("at_", spec.name), spec.unit, definition);
+    } else {
+      table.columns.push_back({cat("at_", spec.name), spec.unit, definition, std::vector<std::string>()});
+    }
+  }
+  const auto names = column_names(search.objective);
+  std::vector<std::map<std::int64_t, Mean>> means;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto& part = search.objective[i];
+    means.push_back(means_of(part, measurements));
+    numbers(names[i], "1",
+            cat("mean of ", part.metric, ".", part.column, " over the edited facts right after the edit"));
+  }
+  numbers("score", "1", cat("harmonic mean of ", objective));
+  table.columns.push_back({"facts", "fact", "edited facts of all replicates, of the part of the score that has fewest",
+                           std::vector<std::int64_t>()});
+  table.columns.push_back({"best", "", "the highest score; of equal ones the first", std::vector<results::Bool>()});
+
+  std::set<std::int64_t> done;
+  for (const auto& trial : measurements.cells.values<std::string>("at_trial")) done.insert(std::stoll(trial));
+  for (const auto& [trial, cell] : trials_of(cells)) {
+    if (!done.contains(trial)) continue;
+    std::vector<results::Value> row = {trial};
+    for (const auto& parameter : search.parameters) {
+      const auto value = cell->experiment.editor.parameters.find(parameter.spec.name);
+      const bool set = value != cell->experiment.editor.parameters.end();
+      if (is_number(parameter.spec)) {
+        row.emplace_back(set ? number_of(value->second) : kNaN);
+      } else {
+        row.emplace_back(set ? config::inline_toml(value->second) : std::string());
+      }
+    }
+    std::vector<double> parts;
+    std::int64_t facts = std::numeric_limits<std::int64_t>::max();
+    for (auto& of_part : means) {
+      parts.push_back(of_part[trial].value);
+      facts = std::min(facts, of_part[trial].facts);
+    }
+    for (const double part : parts) row.emplace_back(part);
+    row.emplace_back(harmonic_mean(parts));
+    row.emplace_back(facts);
+    row.emplace_back(false);
+    table.append_row(row);
+  }
+  if (const auto best = best_trial(table))
+    std::get<std::vector<results::Bool>>(table.columns.back().values)[*best] = results::Bool(true);
+  return table;
+}
+
+std::optional<std::size_t> best_trial(const Table& trials) {
+  const auto& scores = trials.values<double>("score");
+  std::optional<std::size_t> best;
+  for (std::size_t row = 0; row < scores.size(); ++row) {
+    if (!std::isnan(scores[row]) && (!best || scores[row] > scores[*best])) best = row;
+  }
+  return best;
+}
+
+std::string best_as_toml(const config::Search& search, const std::vector<config::Cell>& cells, const Table& trials,
+                         const config::PluginSpec& editor, const std::string& file, const std::string& version) {
+  const auto best = best_trial(trials);
+  if (!best) {
+    fail(
+        ErrorCode::kNumeric,
+        "no trial has a score: of each edited fact every part of tune.objective must be measured, and S of CounterFact "
+        "wants true targets, test paraphrases and neighbourhood prompts");
+  }
+  const auto& numbers = trials.values<std::int64_t>("trial");
+  const config::Cell& cell = *trials_of(cells).at(numbers[*best]);
+  const config::Experiment& e = cell.experiment;
+  const auto names = column_names(search.objective);
+  std::string objective;
+  for (const auto& part : search.objective)
+    objective += cat(objective.empty() ? "" : ", ", part.metric, ".", part.column);
+
+  std::string text = cat("Found by `palimpsest tune ", file, "` (Palimpsest ", version, "): the best of ",
+                         trials.rows(), " trials, seed ", search.seed, ", by the harmonic mean of ", objective,
+                         " right after the edit, over ", trials.values<std::int64_t>("facts")[*best], " facts of ",
+                         e.facts.file.given, " (rows from ", e.facts.first, " on");
+  if (e.facts.limit > 0) text += cat(", ", e.facts.limit, " of them");
+  text += cat("; scope ", e.edit.scope, "), in the model ", e.model.path.given, ". Trial ", numbers[*best], ": ",
+              scores_of(trials, names, *best), ".");
+  const auto present = std::find(numbers.begin(), numbers.end(), 0);
+  if (present != numbers.end() && numbers[*best] != 0) {
+    text +=
+        cat(" Before, trial 0: ", scores_of(trials, names, static_cast<std::size_t>(present - numbers.begin())), ".");
+  }
+  text += " No fine-tuned model was looked at.";
+  if (!search.apart_from.empty()) {
+    text += " None of these facts is one of";
+    for (std::size_t i = 0; i < search.apart_from.size(); ++i)
+      text += cat(i == 0 ? " " : ", ", search.apart_from[i].as<std::string>());
+    text += ".";
+  }
+
+  std::string out = comment(text) + cat("[defaults.editor.", config::join_key({editor.id}), "]\n");
+  const auto searched = [&](const config::KeySpec& spec) {
+    return std::any_of(search.parameters.begin(), search.parameters.end(),
+                       [&](const auto& parameter) { return parameter.spec.name == spec.name; });
+  };
+  const auto& resolved = e.resolved.find("editor")->value.as<config::Table>();
+  for (const config::KeySpec& spec : editor.parameters) {
+    const config::Entry* entry = resolved.find(spec.name);
+    if (entry == nullptr) continue;
+    const bool own = spec.default_value && config::same(entry->value, *spec.default_value);
+    if (!own || searched(spec)) out += cat(spec.name, " = ", config::inline_toml(entry->value), "\n");
+  }
+  return out;
+}
+
+}  // namespace palimpsest::experiment

@@ -1,0 +1,198 @@
+"""`palimpsest tune`: a search finds better settings than bad ones, the same every time, and refuses what it must not do."""
+
+import re
+import shutil
+import subprocess
+import unittest
+
+import h5py
+import xarray
+
+from world import World
+
+# A bad start: v* is hardly optimised. The tiny model's facts have no known answers, and its vocabulary is small.
+TUNE = """
+[editor]
+id = "rome"
+layer = 1
+v_num_grad_steps = 2
+v_lr = 0.01
+context_template_length_params = [3, 2]
+
+[tune]
+trials = 5
+seed = 4
+
+[tune.search]
+v_lr = { min = 0.3, max = 3, log = true }
+v_num_grad_steps = { min = 8, max = 20 }
+"""
+EDIT_ONLY = ('experiment.stages=["edit"]', "experiment.replicates=1", "facts.intrinsic=0")
+
+
+def searching(world, tune=TUNE):
+    """The tiny experiment as a search."""
+    text = world.config.read_text(encoding="utf-8")
+    start, end = text.index("[editor]"), text.index("[task]")
+    text = text[:start] + tune + text[end:]
+    text = text[:text.index("[[sweep.variants]]")]
+    world.config.write_text(text, encoding="utf-8")
+    return world
+
+
+def tune(world, *words, sets=EDIT_ONLY, **how):
+    sets = (f"experiment.output={world.output}", *sets)
+    return world.do("tune", world.config, *words, *(word for s in sets for word in ("--set", s)), **how)
+
+
+def trials(world):
+    with xarray.open_dataset(world.output / "tiny.h5", group="trials", engine="h5netcdf") as table:
+        return table.to_dataframe()
+
+
+class Tune(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = searching(World())
+        cls.done = tune(cls.world)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.__exit__()
+
+    def test_finds_better_than_the_bad_start(self):
+        found = trials(self.world)
+        self.assertEqual(list(found.trial), [0, 1, 2, 3, 4])
+        self.assertEqual(found.at_v_lr[0], 0.01)
+        self.assertEqual(found.at_v_num_grad_steps[0], 2)
+        self.assertTrue(found.at_v_lr[1:].between(0.3, 3).all())
+        self.assertTrue(found.at_v_num_grad_steps[1:].between(8, 20).all())
+        self.assertEqual(found.best.sum(), 1)
+        best = found[found.best == 1].iloc[0]
+        self.assertEqual(best.score, found.score.max())
+        self.assertGreater(best.score, found.score[0])
+
+    def test_the_score_is_the_harmonic_mean_of_the_means(self):
+        found = trials(self.world)
+        with xarray.open_dataset(self.world.output / "tiny.h5", group="metrics/edit_success", engine="h5netcdf") as table:
+            rows = table.to_dataframe()
+        for trial, row in found.iterrows():
+            own = rows[(rows.cell == f"trial=0{trial},r0") & (rows.stage == "edited") & (rows.role == "edited")]
+            self.assertEqual(len(own), 3)
+            means = [own[column].mean() for column in ("efficacy", "paraphrase_success", "neighbourhood_success")]
+            for column, mean in zip(("efficacy", "paraphrase_success", "neighbourhood_success"), means):
+                self.assertAlmostEqual(row[column], mean)
+            wanted = 0 if min(means) == 0 else 3 / sum(1 / m for m in means)
+            self.assertAlmostEqual(row.score, wanted)
+            self.assertEqual(row.facts, 3)
+
+    def test_prints_the_trials_and_writes_the_best_as_toml(self):
+        best = self.world.output / "tiny.best.toml"
+        text = best.read_text(encoding="utf-8")
+        self.assertIn(text, self.done.stdout)
+        self.assertRegex(self.done.stdout, r"trial +v_lr +v_num_grad_steps +efficacy")
+        self.assertEqual(len(re.findall(r"^ +\d+ .* best$", self.done.stdout, re.M)), 1)
+        self.assertTrue(text.startswith("# Found by `palimpsest tune "), text)
+        self.assertIn("No fine-tuned model was looked at.", text.replace("\n# ", " "))
+        found = trials(self.world)
+        row = found[found.best == 1].iloc[0]
+        self.assertIn("[defaults.editor.rome]\n", text)
+        self.assertIn("layer = 1\n", text)
+        self.assertIn(f"v_num_grad_steps = {int(row.at_v_num_grad_steps)}\n", text)
+        # Laid over another experiment it is what that one edits with.
+        (self.world.tiny / "again.toml").write_text(
+            f'extends = ["{best}"]\n' + self.world.config.read_text(encoding="utf-8").replace(TUNE, '[editor]\nid = "rome"\n'),
+            encoding="utf-8")
+        self.world.do("validate", self.world.tiny / "again.toml", sets=EDIT_ONLY)
+        shown = self.world.do("show", self.world.output / "tiny.h5")
+        self.assertIn(shown.stdout.strip(), self.done.stdout)
+
+    def test_attributes_say_what_was_searched(self):
+        with h5py.File(self.world.output / "tiny.h5") as file:
+            self.assertEqual(file["trials"].attrs["seed"], 4)
+            self.assertIn("at_editor_v_lr", file["cells"])
+            for column in file["trials"].values():
+                if column.name != "/trials/row":
+                    self.assertTrue(column.attrs["definition"], column.name)
+
+    def test_the_same_again_and_stopped_on_the_way(self):
+        with searching(World()) as other:
+            tune(other)
+            self.assertEqual(other.cells(), self.world.cells())
+        with searching(World()) as stopped:
+            sets = [w for s in (f"experiment.output={stopped.output}", *EDIT_ONLY) for w in ("--set", s)]
+            for _ in range(100):
+                try:
+                    stopped.do("tune", stopped.config, *sets, timeout=4)
+                    break
+                except subprocess.TimeoutExpired:  # it was killed
+                    pass
+            tune(stopped)
+            self.assertEqual(stopped.cells(), self.world.cells())
+
+    def test_more_trials_begin_with_the_same(self):
+        with searching(World(self.world)) as more:
+            done = tune(more, sets=(*EDIT_ONLY, "tune.trials=6"))
+            self.assertEqual(len(trials(more)), 6)
+            for name, digest in self.world.cells().items():
+                self.assertEqual(more.cells()[name], digest)
+            self.assertNotIn("error", done.stderr)
+
+    def test_another_seed_is_another_search(self):
+        with searching(World(self.world)) as other:
+            plan = other.do("plan", other.config, sets=(*EDIT_ONLY, "tune.seed=5"))
+            self.assertIn("trial=04,r0", plan.stdout)
+            # The first trial does not follow from the seed.
+            self.assertRegex(plan.stdout, r"stored +trial=00,r0: edit")
+            self.assertRegex(plan.stdout, r"to run +trial=01,r0: edit")
+
+
+class Refusals(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = searching(World())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.__exit__()
+
+    def refused(self, sentence, sets=EDIT_ONLY):
+        done = tune(self.world, sets=sets, expect=1)
+        self.assertIn(sentence, done.stderr)
+        self.assertFalse(self.world.output.exists())
+
+    def test_fine_tuning(self):
+        self.refused('experiment.stages: found ["edit", "finetune"], expected ["edit"] with [tune]', sets=())
+
+    def test_facts_of_others(self):
+        published = self.world.tiny / "published.toml"
+        with World() as plain:
+            published.write_text(plain.config.read_text(encoding="utf-8"), encoding="utf-8")
+        sets = (*EDIT_ONLY, 'tune.apart_from=["tiny/published.toml"]')
+        self.refused("tune.apart_from: tiny/published.toml uses the rows from 0 on of facts.jsonl, and this search the rows "
+                     "from 0 on, expected no row in both", sets)
+        published.write_text(published.read_text(encoding="utf-8").replace("[facts]\n", "[facts]\nlimit = 12\n"),
+                             encoding="utf-8")
+        self.refused("uses the rows 0 to 11 of facts.jsonl", sets)
+        self.world.do("validate", self.world.config, sets=(*sets, "facts.first=12"))
+
+    def test_unknown_parameters(self):
+        self.refused("tune.search.v_rl: found an unknown key, expected a parameter of the editor rome (did you mean \"v_lr\"?)",
+                     (*EDIT_ONLY, "tune.search={ v_rl = { min = 1, max = 2 } }"))
+
+    def test_columns_that_the_metric_has_not(self):
+        self.addCleanup(shutil.rmtree, self.world.output)
+        done = tune(self.world, sets=(*EDIT_ONLY, "tune.trials=2", 'tune.objective=["edit_success.eficacy"]'), expect=1)
+        self.assertIn('found edit_success.eficacy, expected a column that the metric edit_success declares (did you mean '
+                      '"efficacy"?)', done.stderr)
+
+    def test_each_command_wants_its_own_files(self):
+        done = self.world.run(sets=EDIT_ONLY, expect=1)
+        self.assertIn("found a table [tune], which makes it a search; start it with `palimpsest tune ", done.stderr)
+        with World() as plain:
+            done = tune(plain, expect=1)
+            self.assertIn("found no table [tune], expected one with the parameters to search", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
