@@ -31,9 +31,10 @@ struct RankOneParameters {
   static constexpr auto fields() {
     using P = RankOneParameters;
     using sdk::field;
-    const auto place = std::tuple(field("layer", &P::layer, "Layer whose MLP down-projection is edited, counted from 0.")
-                                      .unit("layer")
-                                      .at_least(0));
+    const auto place =
+        std::tuple(field("layer", &P::layer, "Layer whose MLP down-projection is edited, counted from 0.")
+                       .unit("layer")
+                       .at_least(0));
     const auto key = std::tuple(
         field("mom2_adjustment", &P::mom2_adjustment,
               "Whiten the key by the second moment C of the layer's keys; false: C is the identity."),

@@ -141,7 +141,8 @@ class Configs(unittest.TestCase):
         self.assertEqual({file.stem for file in files}, set(LAYERS))
         # "auto" finds each, and none has a layer that its model lacks.
         entries = tomllib.loads((CONFIGS / "models" / "published.toml").read_text(encoding="utf-8"))["model"]
-        self.assertEqual({entry["file"]: entry["layers"] for entry in entries}, {f"{name}.toml": n for name, n in LAYERS.items()})
+        self.assertEqual({entry["file"]: entry["layers"] for entry in entries},
+                         {f"{name}.toml": layers for name, layers in LAYERS.items()})
         for file in files:
             for editor in tomllib.loads(file.read_text(encoding="utf-8"))["defaults"]["editor"]:
                 with self.subTest(config=file.stem, editor=editor):

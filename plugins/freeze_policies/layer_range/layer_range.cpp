@@ -21,14 +21,12 @@ class LayerRange : public sdk::FreezePolicy {
 
     static constexpr auto fields() {
       using sdk::field;
-      const auto own = std::tuple(field("first", &Parameters::first, "First frozen layer, counted from 0.")
-                                      .unit("layer")
-                                      .at_least(0)
-                                      .required(),
-                                  field("last", &Parameters::last, "Last frozen layer, inclusive.")
-                                      .unit("layer")
-                                      .at_least(0)
-                                      .required());
+      const auto own = std::tuple(
+          field("first", &Parameters::first, "First frozen layer, counted from 0.")
+              .unit("layer")
+              .at_least(0)
+              .required(),
+          field("last", &Parameters::last, "Last frozen layer, inclusive.").unit("layer").at_least(0).required());
       return std::tuple_cat(own, sdk::outside_fields<Parameters>());
     }
   };
