@@ -5,8 +5,8 @@ Each page gets a folder with a `palimpsest` that starts the built program, an `e
 tests/end_to_end), its results as `quickstart.h5`, `base.toml`, and the facts and configs of the source tree. By the word after
 the fence:
 
-    sh      every line is run there, after FILE, FILE.h5 and [ID] are replaced by what lies in the folder. Three are not
-            taken literally: `./palimpsest run F` validates F and plans it (the runs themselves are end-to-end tests),
+    sh      every line is run there, after FILE, FILE.h5 and [ID] are replaced by what lies in the folder. Four are not
+            taken literally: `./palimpsest run F` and `tune F` validate and plan F (the runs themselves are end-to-end tests),
             `./palimpsest test` is this very thing, and `python3` is the Python of the tests
     toml    laid over the tiny experiment if it is a part of one, and validated
     python  executed there
@@ -101,9 +101,10 @@ class Page:
             line = line.replace("FILE.h5", "quickstart.h5").replace("FILE", "experiment.toml").replace("[ID]", "rome")
             if line == "./palimpsest test":
                 continue
-            if line.startswith("./palimpsest run "):
-                self.execute(["sh", "-ec", line.replace(" run ", " validate ", 1)], where)
-                line = line.replace(" run ", " plan ", 1)
+            for long in ("run", "tune"):
+                if line.startswith(f"./palimpsest {long} "):
+                    self.execute(["sh", "-ec", line.replace(f" {long} ", " validate ", 1)], where)
+                    line = line.replace(f" {long} ", " plan ", 1)
             self.execute(["sh", "-ec", line], where)
 
     def toml(self, content, where):
