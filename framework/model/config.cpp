@@ -36,21 +36,21 @@ void check(const Config& config, std::string_view origin) {
 
 }  // namespace
 
-Config parse_config(std::string_view text, std::string_view origin) {
-  nlohmann::json json;
+Config parse_config(std::string_view json, std::string_view origin) {
+  nlohmann::json document;
   try {
-    json = nlohmann::json::parse(text);
+    document = nlohmann::json::parse(json);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorCode::kCorrupt, origin, ": not valid JSON: ", error.what());
   }
-  Fields fields(json, origin);
+  Fields fields(document, origin);
   const std::string model_type = fields.text("model_type", "");
   if (model_type.empty()) fail(ErrorCode::kInvalidArgument, origin, ": the field \"model_type\" is missing");
   const Architecture& architecture = find_architecture(model_type, origin);
   Config config = architecture.read(fields);
   fields.finish();
   config.architecture = model_type;
-  config.json = text;
+  config.json = json;
   if (config.sliding_window > 0) config.max_positions = std::min(config.max_positions, config.sliding_window);
   check(config, origin);
   return config;

@@ -38,7 +38,7 @@ std::vector<std::int64_t> stored_shape(const StoredName& stored, std::vector<std
 }
 
 at::Tensor parameter_of(const at::Tensor& tensor, const StoredName& stored, const Config& config) {
-  const at::Tensor upright = stored.transposed && tensor.dim() == 2 ? tensor.t() : tensor;
+  at::Tensor upright = stored.transposed && tensor.dim() == 2 ? tensor.t() : tensor;
   switch (stored.fused) {
     case Fused::kNo: return upright;
     case Fused::kStacked: {

@@ -109,6 +109,9 @@ palimpsest_status forward(palimpsest_model* model, const palimpsest_forward_requ
       }
       model::ForwardResult result = model::forward(config, model->at(raw->stage), request);
       for (size_t i = 0; i < result.captured.size(); ++i) out->captured[i] = new_handle(result.captured[i]);
+      // Float32, as the contract says, also of a model in bfloat16.
+      const bool reduced = result.logits.defined() && at::isReducedFloatingType(result.logits.scalar_type());
+      if (reduced) result.logits = result.logits.to(at::kFloat);
       out->logits = result.logits.defined() ? new_handle(result.logits) : nullptr;
       out->logprobs = result.logprobs.defined() ? new_handle(result.logprobs) : nullptr;
       out->hidden = new_handle(result.hidden);
