@@ -88,15 +88,18 @@ class Checker {
   void check_model(const config::Experiment& e) {
     const auto checkpoint = model::Checkpoint::open(e.model.path.path);
     model::OpenOptions options;
-    if (!checkpoint->tensors().empty() && checkpoint->tensors().front()->dtype == model::DType::kBFloat16)
-      options.dtype = at::kBFloat16;
+    const model::DType stored =
+        checkpoint->tensors().empty() ? model::DType::kFloat32 : checkpoint->tensors().front()->dtype;
+    if (stored == model::DType::kBFloat16) options.dtype = at::kBFloat16;
+    if (stored == model::DType::kFloat16) options.dtype = at::kHalf;
     const model::Model opened = model::open_model(e.model.path.path, options);
     if (opened.tokenizer == nullptr)
       fail(ErrorCode::kNotFound, e.model.path.path.string(), " has no tokenizer.json; expected one beside config.json");
     if (found_.parameters == 0) {
-      for (const auto* tensor : checkpoint->tensors()) {
+      // Those of the model: a file may hold tables beside them.
+      for (const model::ParameterInfo& info : opened.parameters.infos()) {
         std::int64_t count = 1;
-        for (const auto axis : tensor->shape) count *= axis;
+        for (const auto axis : info.shape) count *= axis;
         found_.parameters += count;
       }
     }
