@@ -222,7 +222,8 @@ TEST(Experiment, PluginFoldersComeFirst) {
   const Expansion expansion = expand_all(document, study.catalog, study.locations);
   EXPECT_EQ(
       study.folder.shown(text_of(expansion.problems)),
-      "sub/base.toml:1:27: plugin_path: found the string \"gone\", expected an existing folder; looked for sub/gone");
+      "sub/base.toml:1:27: plugin_path: found the string \"gone\", expected a folder, and sub/gone does not exist; "
+      "build the plugin that belongs there, or correct the path");
   const auto wrong = study.folder.write("wrong.toml", "plugin_path = 3\n");
   EXPECT_EQ(testing::message_of(study.folder, [&] { plugin_folders(load_document(wrong), study.locations); }),
             "wrong.toml:1:15: plugin_path: found the integer 3, expected a list of strings");
