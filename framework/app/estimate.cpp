@@ -148,8 +148,8 @@ class Estimator {
            optimiser;
   }
 
-  // Base and tuned weights, gradients, two moments (without fine-tuning the base weights alone); activations kept for
-  // the backward pass.
+  // Base and tuned weights, gradients, two moments (without fine-tuning the base weights alone), and of a model in
+  // bfloat16 the float32 copies that are trained; activations kept for the backward pass.
   double memory() const {
     double most = 0;
     for (const auto& cell : plan_.cells()) {
@@ -157,7 +157,9 @@ class Estimator {
       const auto& stages = e.experiment.stages;
       const bool trains = std::find(stages.begin(), stages.end(), "finetune") != stages.end();
       const model::Config c = model::read_config(e.model.path.path);
-      const double weights = 4.0 * static_cast<double>(checked_.parameters) * (trains ? 5 : 1);
+      const bool narrow = e.model.dtype == "bfloat16";
+      const double bytes = trains ? (narrow ? 22 : 20) : (narrow ? 2 : 4);
+      const double weights = bytes * static_cast<double>(checked_.parameters);
       const double tokens =
           trains ? static_cast<double>(e.training.batch_size * e.training.block_size) : kEditRows * kEditTokens;
       const double kept = static_cast<double>(c.layers * (14 * c.hidden + 4 * c.mlp_width)) * 4.0 * tokens;
