@@ -2,9 +2,9 @@
 
     python tests/golden/make_causal_trace_golden.py [OUTPUT_FILE]
 
-The tiny tied checkpoint and the two facts of tests/conformance (framework/plugin/conformance/world.cpp). The authors' loop: for every
-token, layer and kind of state, a run over all samples of the noise with a hook that puts the clean state back. The noise is drawn as
-the program draws it (framework/base/rng.cpp: Philox keyed by seed and stream). Written with torch 2.13, transformers 5.23.
+The tiny tied checkpoint and the two facts of framework/plugin/conformance/world.cpp. The authors' loop: for every token, layer and
+kind of state, a run over all samples of the noise with a hook that puts the clean state back. The noise is drawn as the program
+draws it (framework/base/rng.cpp: Philox keyed by seed and stream). Written with torch 2.13, transformers 5.23.
 """
 
 import hashlib
@@ -53,7 +53,8 @@ class Rng:
 
 
 def run(model, ids, samples, corrupt=None, restore=None, keep=None):
-    """Logits at the last token of every sample. `corrupt`: (tokens, noise); `restore`: (modules, token, states); `keep`: into it."""
+    """Log-probabilities at the last token of every sample. `corrupt`: (tokens, noise); `restore`: (module, token, state) each;
+    `keep`: its "modules" are (name, module), whose states it gets."""
     hooks = []
 
     def on(module, change):
@@ -128,7 +129,8 @@ def main():
         result[fact + ".rows"] = torch.tensor(rows, dtype=torch.float64)
         result[fact + ".totals"] = torch.stack([clean[answer].exp() - corrupted, clean[answer].exp()])
         result[fact + ".answer"] = torch.tensor([answer], dtype=torch.float64)
-        print(fact, tokens, len(ids), tokenizer.decode([answer]), result[fact + ".totals"], result[fact + ".rows"][:, 3].abs().max())
+        print(fact, tokens, len(ids), tokenizer.decode([answer]), result[fact + ".totals"],
+              result[fact + ".rows"][:, 3].abs().max())
     save_file({key: tensor.contiguous() for key, tensor in result.items()}, output)
 
 
