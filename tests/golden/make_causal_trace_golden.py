@@ -2,9 +2,9 @@
 
     python tests/golden/make_causal_trace_golden.py [OUTPUT_FILE]
 
-The tiny tied checkpoint and the two facts of framework/plugin/conformance/world.cpp. The authors' loop: for every token, layer and
-kind of state, a run over all samples of the noise with a hook that puts the clean state back. The noise is drawn as the program
-draws it (framework/base/rng.cpp: Philox keyed by seed and stream). Written with torch 2.13, transformers 5.23.
+The tiny tied checkpoint and the two facts of framework/plugin/conformance/world.cpp. The authors' loop: for every token,
+layer and kind of state, a run over all samples of the noise with a hook that puts the clean state back. The noise is drawn as
+the program draws it (framework/base/rng.cpp: Philox keyed by seed and stream). Written with torch 2.13, transformers 5.23.
 """
 
 import hashlib
