@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "config/disjoint.hpp"
 #include "model/checkpoint.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "model/weight_files.hpp"
 
 namespace palimpsest::app {

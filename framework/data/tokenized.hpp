@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/fact.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::data {
 

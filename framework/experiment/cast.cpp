@@ -11,7 +11,7 @@
 #include "base/log.hpp"
 #include "base/rng.hpp"
 #include "data/tokenized.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "results/reader.hpp"
 #include "results/writer.hpp"
 

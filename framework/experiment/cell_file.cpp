@@ -13,7 +13,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "commit.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "results/provenance.hpp"
 #include "results/writer.hpp"
 

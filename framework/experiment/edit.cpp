@@ -6,7 +6,7 @@
 
 #include "base/progress.hpp"
 #include "experiment/lifelong.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
 namespace {

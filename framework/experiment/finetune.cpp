@@ -9,7 +9,7 @@
 #include "base/error.hpp"
 #include "base/progress.hpp"
 #include "data/packing.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "training/arithmetic.hpp"
 #include "training/loop.hpp"
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/progress.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "results/reader.hpp"
 #include "results/writer.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "data/fact.hpp"
 #include "experiment/probe.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
 namespace {

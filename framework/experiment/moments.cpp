@@ -11,7 +11,7 @@
 #include "data/tokenized.hpp"
 #include "experiment/tensor_file.hpp"
 #include "model/decoder.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "model/decoder.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
 namespace {

@@ -29,8 +29,8 @@ constexpr int kProgressDescriptor = 3;
 // A worker that sends a line without an end is not read into memory for ever.
 constexpr std::size_t kLongestLine = 64 * 1024;
 
-// OpenMP threads without work sleep, unless the user says otherwise: as they spin by default, a worker beside other load
-// is slowed five to ten times. It changes no number.
+// OpenMP threads without work sleep, unless the user says otherwise: as they spin by default, a worker beside other
+// load is slowed five to ten times. It changes no number.
 constexpr std::pair<const char*, const char*> kWaitPolicy = {"OMP_WAIT_POLICY", "passive"};
 
 // The attributes of posix_spawn and its file actions, freed on every way out.

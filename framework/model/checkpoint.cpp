@@ -15,7 +15,7 @@
 #include "model/architectures/stored.hpp"
 #include "model/safetensors.hpp"
 #include "model/safetensors_writer.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "model/weight_files.hpp"
 
 namespace palimpsest::model {

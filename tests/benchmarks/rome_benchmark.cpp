@@ -10,7 +10,7 @@
 
 #include "benchmarks/gemm_probe.hpp"
 #include "model/checkpoint.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "model/work.hpp"
 #include "plugin/instance.hpp"
 #include "support/parameters.hpp"

@@ -9,7 +9,7 @@
 #include "benchmarks/facts.hpp"
 #include "benchmarks/gemm_probe.hpp"
 #include "model/checkpoint.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "model/work.hpp"
 #include "support/parameters.hpp"
 

@@ -14,7 +14,7 @@
 #include "model/checkpoint.hpp"
 #include "model/safetensors.hpp"
 #include "model/safetensors_writer.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugin/instance.hpp"
 #include "support/parameters.hpp"
 

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "model/decoder.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "model/work.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -209,7 +209,8 @@ TEST_F(Supervisor, WorkersHaveTheirSurroundingsAndAreHeard) {
   const auto node = run_one({"surroundings"});
   ::close(200);
   ASSERT_EQ(node.state, NodeState::kRan) << node.message;
-  EXPECT_EQ(read_file(folder_ / "results" / "node"), "3 3 FALSE passive stdin 0 group own progress 3 inherited nothing");
+  EXPECT_EQ(read_file(folder_ / "results" / "node"),
+            "3 3 FALSE passive stdin 0 group own progress 3 inherited nothing");
   EXPECT_EQ(watcher.said, "planned 0 1; started node; ended node ran; ");
   EXPECT_EQ(watcher.last.label, "counting");
   EXPECT_EQ(watcher.last.done, 4);

@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "model/safetensors.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugins/support.hpp"
 
 namespace palimpsest::plugin_tests {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "model/decoder.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugins/support.hpp"
 
 namespace palimpsest::plugin_tests {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "model/generation.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugins/support.hpp"
 
 namespace palimpsest::plugin_tests {

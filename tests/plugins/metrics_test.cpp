@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "model/decoder.hpp"
 #include "model/generation.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "model/work.hpp"
 #include "plugins/support.hpp"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugins/support.hpp"
 
 namespace palimpsest::plugin_tests {

@@ -4,7 +4,7 @@
 
 #include "base/error.hpp"
 #include "model/decoder.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugins/support.hpp"
 
 namespace palimpsest::plugin_tests {

@@ -29,7 +29,7 @@ BELOW = {
 # Single headers of another room that a room may include beside the arrows, each with its reason.
 ALSO = {
     ("plugin", "framework/sdk/palimpsest/sdk/testing.hpp"),  # palimpsest::testing: the runtime behind a header for authors
-    ("data", "framework/model/tokenizer.hpp"),  # the target rule and packing are about tokens; the tokenizer needs no libtorch
+    ("data", "framework/model/tokenizer/tokenizer.hpp"),  # the target rule and packing are about tokens; the tokenizer needs no libtorch
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")

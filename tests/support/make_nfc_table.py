@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes framework/model/unicode_nfc_table.cpp: what the normal form NFC of a text depends on.
+"""Writes framework/model/tokenizer/unicode_nfc_table.cpp: what the normal form NFC of a text depends on.
 
 What decomposes and what is a mark comes from Python's `unicodedata` and is kept where the Hugging Face `tokenizers` wheel agrees,
 because equal ids are the aim and the wheel's normalisers know an older Unicode version than its patterns. Every code point is
@@ -7,7 +7,7 @@ then compared with the wheel by the rules of the table alone, and with `unicoded
 be younger than the version named here.
 
     pip install tokenizers==0.23.3
-    make_nfc_table.py framework/model/unicode_nfc_table.cpp
+    make_nfc_table.py framework/model/tokenizer/unicode_nfc_table.cpp
 """
 
 import argparse
@@ -103,7 +103,7 @@ def main():
     marks = runs(classes)
     with open(arguments.output, "w", encoding="utf-8") as out:
         out.write(f"""// Written by tests/support/make_nfc_table.py from tokenizers {tokenizers.__version__}; do not edit.
-#include "model/unicode_nfc_table.hpp"
+#include "model/tokenizer/unicode_nfc_table.hpp"
 
 namespace palimpsest::model {{
 namespace {{

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes framework/model/unicode_table.cpp: what a pattern's classes mean, code point by code point.
+"""Writes framework/model/tokenizer/unicode_table.cpp: what a pattern's classes mean, code point by code point.
 
 The source is the Hugging Face `tokenizers` wheel itself, asked for every code point, because equal ids are the aim and the
 wheel's tables are what makes them. Its patterns (Oniguruma) and its Digits pre-tokenizer (Rust's char::is_numeric) follow
@@ -7,7 +7,7 @@ different Unicode versions. --check verifies which: each `unicodedata2` given mu
 
     pip install tokenizers==0.23.3
     pip install --target u16 unicodedata2==16.0.0; pip install --target u17 unicodedata2==17.0.1
-    make_unicode_table.py --check u16 --check u17 framework/model/unicode_table.cpp
+    make_unicode_table.py --check u16 --check u17 framework/model/tokenizer/unicode_table.cpp
 """
 
 import argparse
@@ -105,7 +105,7 @@ def main():
     extra = [c for c in numbers if category[c][0] != "N"]
     with open(arguments.output, "w", encoding="utf-8") as out:
         out.write(f"""// Written by tests/support/make_unicode_table.py from tokenizers {tokenizers.__version__}; do not edit.
-#include "model/unicode_table.hpp"
+#include "model/tokenizer/unicode_table.hpp"
 
 namespace palimpsest::model {{
 namespace {{

@@ -1,11 +1,12 @@
 // Merging, short words against long ones and both against the definition, word for word.
+#include "model/tokenizer/bpe.hpp"
+
 #include <gtest/gtest.h>
 
 #include <thread>
 
 #include "base/rng.hpp"
-#include "model/tokenizer_bpe.hpp"
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 #include "tokenizer/support.hpp"
 
 namespace palimpsest::model {

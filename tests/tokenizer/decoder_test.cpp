@@ -1,7 +1,7 @@
 // Decoders, step by step; whole chains are compared with Hugging Face tokenizers in golden_test.cpp.
-#include <gtest/gtest.h>
+#include "model/tokenizer/decoder.hpp"
 
-#include "model/tokenizer_decoder.hpp"
+#include <gtest/gtest.h>
 
 namespace palimpsest::model {
 namespace {

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.hpp"
-#include "model/tokenizer_normaliser.hpp"
-#include "model/unicode_nfc.hpp"
-#include "model/unicode_nfc_table.hpp"
+#include "model/tokenizer/normaliser.hpp"
+#include "model/tokenizer/unicode_nfc.hpp"
+#include "model/tokenizer/unicode_nfc_table.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "model/tokenizer_json.hpp"
+#include "model/tokenizer/json.hpp"
 #include "tokenizer/support.hpp"
 
 namespace palimpsest::model {

@@ -1,11 +1,12 @@
 // Patterns: what they split, which code points their classes hold, and what is refused.
+#include "model/tokenizer/pattern.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
-#include "model/tokenizer_bytes.hpp"
-#include "model/tokenizer_classes.hpp"
-#include "model/tokenizer_pattern.hpp"
+#include "model/tokenizer/bytes.hpp"
+#include "model/tokenizer/classes.hpp"
 #include "tokenizer/support.hpp"
 
 namespace palimpsest::model {

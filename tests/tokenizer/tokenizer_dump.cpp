@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Round trips, UTF-8, the target rule, the subject's last token, special tokens.
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/rng.hpp"
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 #include "tokenizer/support.hpp"
 
 namespace palimpsest::model {

@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "data/text_source.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::conformance {
 namespace {

@@ -1,5 +1,5 @@
 // tokenizer/1
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 #include <vector>
 

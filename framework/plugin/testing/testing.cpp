@@ -12,7 +12,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "data/dataset.hpp"
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 #include "plugin/instance.hpp"
 
 namespace palimpsest::sdk::testing {

@@ -180,7 +180,7 @@ class Preference : public sdk::RowTask<Row>, public sdk::OwnLoss {
   Parameters p_;
   sdk::Template prompt_;
   std::array<std::vector<PairLogp>, 2> reference_;  // of every pair, by split, once prepare_loss ran
-  std::vector<PairLogp> scored_reference_;  // of the pairs that the score reads
+  std::vector<PairLogp> scored_reference_;          // of the pairs that the score reads
 };
 
 }  // namespace

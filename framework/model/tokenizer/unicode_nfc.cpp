@@ -1,12 +1,12 @@
-#include "model/unicode_nfc.hpp"
+#include "model/tokenizer/unicode_nfc.hpp"
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 #include <unordered_set>
 
-#include "model/unicode_nfc_table.hpp"
-#include "model/unicode_table.hpp"
+#include "model/tokenizer/unicode_nfc_table.hpp"
+#include "model/tokenizer/unicode_table.hpp"
 
 namespace palimpsest::model {
 namespace {

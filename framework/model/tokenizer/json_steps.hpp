@@ -7,8 +7,8 @@
 
 #include <vector>
 
-#include "model/tokenizer_json.hpp"
-#include "model/tokenizer_json_node.hpp"
+#include "model/tokenizer/json.hpp"
+#include "model/tokenizer/json_node.hpp"
 
 namespace palimpsest::model {
 

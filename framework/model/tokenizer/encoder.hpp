@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "model/tokenizer.hpp"
-#include "model/tokenizer_added.hpp"
-#include "model/tokenizer_aligned.hpp"
-#include "model/tokenizer_bpe.hpp"
-#include "model/tokenizer_json.hpp"
-#include "model/tokenizer_normaliser.hpp"
-#include "model/tokenizer_pattern.hpp"
+#include "model/tokenizer/added.hpp"
+#include "model/tokenizer/aligned.hpp"
+#include "model/tokenizer/bpe.hpp"
+#include "model/tokenizer/json.hpp"
+#include "model/tokenizer/normaliser.hpp"
+#include "model/tokenizer/pattern.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::model {
 

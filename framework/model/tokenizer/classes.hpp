@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "model/unicode_table.hpp"
+#include "model/tokenizer/unicode_table.hpp"
 
 namespace palimpsest::model {
 

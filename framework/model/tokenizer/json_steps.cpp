@@ -1,4 +1,4 @@
-#include "model/tokenizer_json_steps.hpp"
+#include "model/tokenizer/json_steps.hpp"
 
 #include <map>
 #include <string>

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "model/tokenizer_aligned.hpp"
-#include "model/tokenizer_pattern.hpp"
+#include "model/tokenizer/aligned.hpp"
+#include "model/tokenizer/pattern.hpp"
 
 namespace palimpsest::model {
 

@@ -1,4 +1,4 @@
-#include "model/tokenizer_json.hpp"
+#include "model/tokenizer/json.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "model/tokenizer_json_steps.hpp"
+#include "model/tokenizer/json_steps.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -1,5 +1,5 @@
 // Written by tests/support/make_nfc_table.py from tokenizers 0.23.3; do not edit.
-#include "model/unicode_nfc_table.hpp"
+#include "model/tokenizer/unicode_nfc_table.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/tokenizer_bytes.hpp"
-#include "model/tokenizer_pattern.hpp"
+#include "model/tokenizer/bytes.hpp"
+#include "model/tokenizer/pattern.hpp"
 
 namespace palimpsest::model {
 

@@ -1,14 +1,14 @@
-#include "model/tokenizer.hpp"
+#include "model/tokenizer/tokenizer.hpp"
 
 #include <algorithm>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/hash.hpp"
-#include "model/tokenizer_bytes.hpp"
-#include "model/tokenizer_decoder.hpp"
-#include "model/tokenizer_encoder.hpp"
-#include "model/tokenizer_json.hpp"
+#include "model/tokenizer/bytes.hpp"
+#include "model/tokenizer/decoder.hpp"
+#include "model/tokenizer/encoder.hpp"
+#include "model/tokenizer/json.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "model/tokenizer_added.hpp"
-#include "model/tokenizer_bpe.hpp"
-#include "model/tokenizer_decoder.hpp"
-#include "model/tokenizer_normaliser.hpp"
-#include "model/tokenizer_pattern.hpp"
+#include "model/tokenizer/added.hpp"
+#include "model/tokenizer/bpe.hpp"
+#include "model/tokenizer/decoder.hpp"
+#include "model/tokenizer/normaliser.hpp"
+#include "model/tokenizer/pattern.hpp"
 
 namespace palimpsest::model {
 

@@ -1,4 +1,4 @@
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 
 #include <algorithm>
 #include <iomanip>

@@ -1,11 +1,11 @@
-#include "model/tokenizer_bpe.hpp"
+#include "model/tokenizer/bpe.hpp"
 
 #include <algorithm>
 #include <queue>
 #include <span>
 
 #include "base/error.hpp"
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -1,11 +1,11 @@
-#include "model/tokenizer_added.hpp"
+#include "model/tokenizer/added.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "base/error.hpp"
-#include "model/tokenizer_bytes.hpp"
-#include "model/tokenizer_classes.hpp"
+#include "model/tokenizer/bytes.hpp"
+#include "model/tokenizer/classes.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 
 namespace palimpsest::model {
 

@@ -1,8 +1,8 @@
-#include "model/tokenizer_normaliser.hpp"
+#include "model/tokenizer/normaliser.hpp"
 
 #include <algorithm>
 
-#include "model/unicode_nfc.hpp"
+#include "model/tokenizer/unicode_nfc.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -1,11 +1,11 @@
-#include "model/tokenizer_encoder.hpp"
+#include "model/tokenizer/encoder.hpp"
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
 #include "base/error.hpp"
-#include "model/tokenizer_classes.hpp"
+#include "model/tokenizer/classes.hpp"
 
 namespace palimpsest::model {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/tokenizer_aligned.hpp"
+#include "model/tokenizer/aligned.hpp"
 
 #include <algorithm>
 

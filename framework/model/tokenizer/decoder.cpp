@@ -1,11 +1,11 @@
-#include "model/tokenizer_decoder.hpp"
+#include "model/tokenizer/decoder.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 
 namespace palimpsest::model {
 namespace {

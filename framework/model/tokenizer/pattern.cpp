@@ -1,5 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "model/tokenizer_pattern.hpp"
+#include "model/tokenizer/pattern.hpp"
 
 #include <pcre2.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 
 #include "base/error.hpp"
-#include "model/tokenizer_bytes.hpp"
-#include "model/tokenizer_classes.hpp"
+#include "model/tokenizer/bytes.hpp"
+#include "model/tokenizer/classes.hpp"
 
 namespace palimpsest::model {
 namespace {

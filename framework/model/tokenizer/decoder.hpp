@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "model/tokenizer_normaliser.hpp"
+#include "model/tokenizer/normaliser.hpp"
 
 namespace palimpsest::model {
 

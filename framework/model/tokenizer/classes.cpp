@@ -1,11 +1,11 @@
-#include "model/tokenizer_classes.hpp"
+#include "model/tokenizer/classes.hpp"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/error.hpp"
-#include "model/tokenizer_bytes.hpp"
+#include "model/tokenizer/bytes.hpp"
 
 namespace palimpsest::model {
 namespace {
