@@ -41,12 +41,14 @@ std::string CellMaker::add(Cell cell, std::string name) {
   if (!is_new) return twin->second;
   if (name.size() > kMaxNameBytes - 8) name = name.substr(0, kMaxNameBytes - 24) + "-" + sha256_hex(name).substr(0, 12);
   const auto& section = cell.experiment.experiment;
+  // Where only one role is drawn there is nothing to exchange, and every replicate is a lot of its own.
+  const bool pairs = section.swap_roles && cell.experiment.facts.edited > 0 && cell.experiment.facts.intrinsic > 0;
   for (std::int64_t replicate = 0; replicate < section.replicates; ++replicate) {
     cell.name = cat(name, name.empty() ? "r" : ",r", replicate);
     cell.replicate = static_cast<int>(replicate);
-    const std::int64_t lot = section.swap_roles ? replicate / 2 : replicate;
+    const std::int64_t lot = pairs ? replicate / 2 : replicate;
     cell.roles_seed = static_cast<std::uint64_t>(section.seed + lot);
-    cell.swapped = section.swap_roles && replicate % 2 == 1;
+    cell.swapped = pairs && replicate % 2 == 1;
     cell.seed = static_cast<std::uint64_t>(section.seed + replicate);
     if (!names_.insert(cell.name).second) {
       fail(ErrorCode::kInternal, "two cells of the sweep are named ", cell.name);

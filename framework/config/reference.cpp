@@ -31,7 +31,7 @@ replicates = 2                    # a pair: the second exchanges edited and intr
 path = "smollm2-135m-instruct"    # a folder, or a model that `palimpsest prepare` made
 
 [facts]
-file = "facts/world.jsonl"
+file = "configs/facts/world.jsonl"
 edited = 5
 intrinsic = 10
 selection = "matched"
@@ -92,7 +92,8 @@ This makes 2 x 3 x 2 = 12 cells, among them `frozen,weight_decay=0.01,r1`.
   that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts.
 * **Layers**: a parameter whose unit is `layer` holds a layer's number, counted from 0, or a list of them. In place of a number there
   may be a fraction of the depth, from 0 and below 1 (`layer = 0.35` is layer 17 of 48), and in place of the whole value `"auto"`, the
-  layers published for the model (`configs/models/published.toml`). Results record the numbers.
+  layers published for a model of the same family, depth, width and vocabulary (`configs/models/published.toml`), which its fine-tuned
+  relatives have too. Results record the numbers.
 * A whole number is accepted where a number is wanted, not the reverse.
 * Limits: )";
 

@@ -1,7 +1,8 @@
 // [tune]: a seeded search of the editor's parameters, as `palimpsest tune` carries it out.
 //
 // A trial is an overlay of [editor]; trial 0 is empty, the values that stand. Each value has a random stream of its
-// own, named by seed, trial and parameter: further trials or parameters move no other. Plain data; thread-safe.
+// own, named by seed, trial and parameter: further trials or parameters move no other, except that a trial equal to an
+// earlier one is drawn again as a whole. Plain data; thread-safe.
 #pragma once
 
 #include <cstdint>

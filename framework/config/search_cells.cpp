@@ -110,8 +110,8 @@ class SearchExpander {
       if (maker_.add(std::move(cell), cat("trial=", trial < 10 ? "0" : "", trial)).empty()) return;
     }
     out_.problems.push_back({search.position, "tune.trials",
-                             cat("found ", search.trials, " trials, expected at most ", trial,
-                                 ": [tune.search] has no further combination of values")});
+                             cat("found ", search.trials, " trials, expected at most ", trial, ": ", kAttempts,
+                                 " draws from [tune.search] gave no combination that is not there already")});
   }
 
   Expansion out_;

@@ -18,7 +18,7 @@
 
 namespace palimpsest::editing {
 
-// Parameters under the field's names, where v* is this method's z*; a method adds its own.
+// Parameters under the field's names; a method adds its own. v_* are about z*.
 struct SpreadParameters {
   sdk::List<std::int64_t> layers = {4, 5, 6, 7, 8};
   std::int64_t v_loss_layer = -1;
@@ -39,7 +39,7 @@ struct SpreadParameters {
             .unit("layer")
             .at_least(0),
         field("v_loss_layer", &P::v_loss_layer,
-              "Layer whose output the final norm and the head read in the objective of v*; -1: the last.")
+              "Layer whose output the final norm and the head read in the objective of z*; -1: the last.")
             .unit("layer")
             .at_least(-1));
     const auto keys = std::tuple(

@@ -31,19 +31,24 @@ template <typename P>
 constexpr auto value_fields() {
   using sdk::field;
   return std::tuple(
-      field("v_num_grad_steps", &P::v_num_grad_steps, "Evaluations of the objective of v*; the last one takes no step.")
+      field("v_num_grad_steps", &P::v_num_grad_steps,
+            "Evaluations of the objective of the wanted vector (v* of ROME, z* of MEMIT and AlphaEdit); the last one "
+            "takes "
+            "no step.")
           .at_least(1)
           .at_most(1000),
-      field("v_lr", &P::v_lr, "Adam's learning rate for v*.").at_least(0),
-      field("v_weight_decay", &P::v_weight_decay, "Weight of |delta| / |v|^2 in the objective of v*.").at_least(0),
-      field("clamp_norm_factor", &P::clamp_norm_factor,
-            "Bound of |delta| in multiples of the norm of v before the edit.")
+      field("v_lr", &P::v_lr, "Adam's learning rate for the wanted vector.").at_least(0),
+      field(
+          "v_weight_decay", &P::v_weight_decay,
+          "Weight of |delta| / |init|^2 in the objective, init being what delta is added to: the MLP's output in ROME, "
+          "the layer's output in MEMIT and AlphaEdit.")
           .at_least(0),
+      field("clamp_norm_factor", &P::clamp_norm_factor, "Bound of |delta| in multiples of |init|.").at_least(0),
       field("kl_factor", &P::kl_factor,
-            "Weight of the divergence from the unedited model on \"{subject} is a\" in the objective of v*.")
+            "Weight of the divergence from the unedited model on \"{subject} is a\" in the objective.")
           .at_least(0),
       field("v_stop_probability", &P::v_stop_probability,
-            "Stop optimising v* when the target's mean probability reaches this; 1: never (sweeps of edit strength).")
+            "Stop optimising when the target's mean probability reaches this; 1: never (sweeps of edit strength).")
           .at_least(0)
           .at_most(1));
 }

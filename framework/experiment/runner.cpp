@@ -200,13 +200,14 @@ int run(const Plan& plan, const RunOptions& options, const Environment& environm
     report = run_graph(plan.graph(), supervisor_options(plan, options, environment, view));
   }
   write_timings(plan, report, *environment.registry);
+  // Before anything that the results may lack for them.
+  if (report.stopped_by == 0) print_failures(report);
   const fs::path file = write_experiment_file(plan);
   if (report.stopped_by != 0) {
     std::cerr << "stopped; " << report.count(NodeState::kRan) + report.count(NodeState::kStored) << " of "
               << report.nodes.size() << " nodes are done, and the same command goes on from there" << std::endl;
     return 128 + report.stopped_by;
   }
-  print_failures(report);
   if (!file.empty()) {
     std::cout << experiment::report(file) << "\nEverything is in " << file.string() << " (palimpsest show "
               << file.string() << " prints this again).\n";

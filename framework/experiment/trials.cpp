@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <limits>
 #include <map>
-#include <set>
 #include <sstream>
 
 #include "base/error.hpp"
@@ -165,15 +164,19 @@ Table trials_table(const config::Search& search, const std::vector<config::Cell>
     numbers(names[i], "1",
             cat("mean of ", part.metric, ".", part.column, " over the edited facts right after the edit"));
   }
-  numbers("score", "1", cat("harmonic mean of ", objective));
-  table.columns.push_back({"facts", "fact", "edited facts of all replicates, of the part of the score that has fewest",
+  numbers("score", "1", cat("harmonic mean of ", objective, "; missing until all replicates of the trial are done"));
+  table.columns.push_back({"facts", "fact",
+                           "edited facts, added over replicates, of the part of the score that has fewest",
                            std::vector<std::int64_t>()});
   table.columns.push_back({"best", "", "the highest score; of equal ones the first", std::vector<results::Bool>()});
 
-  std::set<std::int64_t> done;
-  for (const auto& trial : measurements.cells.values<std::string>("at_trial")) done.insert(std::stoll(trial));
+  std::map<std::int64_t, std::size_t> planned, done;
+  for (const auto& cell : cells) ++planned[std::stoll(coordinate(cell, "trial"))];
+  for (const auto& trial : measurements.cells.values<std::string>("at_trial")) ++done[std::stoll(trial)];
   for (const auto& [trial, cell] : trials_of(cells)) {
     if (!done.contains(trial)) continue;
+    // A trial that failed on some lots is not compared with trials that were judged on all.
+    const bool whole = done[trial] == planned[trial];
     std::vector<results::Value> row = {trial};
     for (const auto& parameter : search.parameters) {
       const auto value = cell->experiment.editor.parameters.find(parameter.spec.name);
@@ -191,7 +194,7 @@ Table trials_table(const config::Search& search, const std::vector<config::Cell>
       facts = std::min(facts, of_part[trial].facts);
     }
     for (const double part : parts) row.emplace_back(part);
-    row.emplace_back(harmonic_mean(parts));
+    row.emplace_back(whole ? harmonic_mean(parts) : kNaN);
     row.emplace_back(facts);
     row.emplace_back(false);
     table.append_row(row);
@@ -214,10 +217,10 @@ std::string best_as_toml(const config::Search& search, const std::vector<config:
                          const config::PluginSpec& editor, const std::string& file, const std::string& version) {
   const auto best = best_trial(trials);
   if (!best) {
-    fail(
-        ErrorCode::kNumeric,
-        "no trial has a score: of each edited fact every part of tune.objective must be measured, and S of CounterFact "
-        "wants true targets, test paraphrases and neighbourhood prompts");
+    fail(ErrorCode::kNumeric,
+         "no trial has a score: all its replicates must be done, and each part of tune.objective measured for some "
+         "edited "
+         "fact; S of CounterFact wants true targets, test paraphrases and neighbourhood prompts");
   }
   const auto& numbers = trials.values<std::int64_t>("trial");
   const config::Cell& cell = *trials_of(cells).at(numbers[*best]);
@@ -241,10 +244,10 @@ std::string best_as_toml(const config::Search& search, const std::vector<config:
   }
   text += " No fine-tuned model was looked at.";
   if (!search.apart_from.empty()) {
-    text += " None of these facts is one of";
+    text += " None of these rows is one of";
     for (std::size_t i = 0; i < search.apart_from.size(); ++i)
       text += cat(i == 0 ? " " : ", ", search.apart_from[i].as<std::string>());
-    text += ".";
+    text += "; subjects may be shared, and neighbourhood prompts may ask about facts of theirs.";
   }
 
   std::string out = comment(text) + cat("[defaults.editor.", config::join_key({editor.id}), "]\n");

@@ -116,8 +116,8 @@ TEST(Search, ChoicesAreDrawnOnceEachUntilNoneIsLeft) {
   EXPECT_THAT(layers, ElementsAre(3, 5, 7));
   EXPECT_EQ(integer(expansion.cells[0], "layer"), 5);
   EXPECT_EQ(study.problems(search("trials = 4\n" + space)),
-            "a.toml:13:1: tune.trials: found 4 trials, expected at most 3: [tune.search] has no further combination of "
-            "values");
+            "a.toml:13:1: tune.trials: found 4 trials, expected at most 3: 1000 draws from [tune.search] gave no "
+            "combination that is not there already");
 }
 
 TEST(Search, ListsAreChoices) {

@@ -102,6 +102,9 @@ TEST(Sweep, PairedReplicatesSwapRoles) {
   const Expansion unpaired = study.expand(kMinimal, {"experiment.replicates=2", "experiment.swap_roles=false"});
   EXPECT_EQ(unpaired.cells[1].roles_seed, 2u);
   EXPECT_FALSE(unpaired.cells[1].swapped);
+  const Expansion one_role = study.expand(kMinimal, {"experiment.replicates=2", "facts.intrinsic=0"});
+  EXPECT_EQ(one_role.cells[1].roles_seed, 2u) << "nothing to exchange: another lot";
+  EXPECT_FALSE(one_role.cells[1].swapped);
 }
 
 TEST(Sweep, NamesAreFileNames) {

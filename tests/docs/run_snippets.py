@@ -65,7 +65,6 @@ class Page:
             (self.home / name).symlink_to(REAL_HOME / name)
         for name in ("configs", "plugins"):
             (folder / name).symlink_to(SOURCE / name)
-        (folder / "facts").symlink_to(SOURCE / "configs" / "facts")
         (folder / "quickstart.h5").write_bytes((tiny.output / "tiny.h5").read_bytes())
         text = tiny.config.read_text(encoding="utf-8").replace('"../model"', f'"{tiny.root / "model"}"')
         for name in ("facts.jsonl", "text.jsonl"):

@@ -195,6 +195,18 @@ class Refusals(unittest.TestCase):
         self.assertIn('found edit_success.eficacy, expected a column that the metric edit_success declares (did you mean '
                       '"efficacy"?)', done.stderr)
 
+    def test_results_of_an_earlier_search_are_not_this_ones(self):
+        with searching(World()) as world:
+            tune(world)
+            best = world.output / "tiny.best.toml"
+            before = best.read_bytes()
+            # The same name; every trial fails.
+            done = tune(world, sets=(*EDIT_ONLY, "editor.lr=1e33",
+                                     "tune.search={ lr = { min = 1e32, max = 1e34, log = true } }"), expect=1)
+            self.assertIn("trial=00,r0: edit", done.stderr)
+            self.assertEqual(best.read_bytes(), before)
+            self.assertNotIn("best trial", done.stdout)
+
     def test_each_command_wants_its_own_files(self):
         done = self.world.run(sets=EDIT_ONLY, expect=1)
         self.assertIn("found a table [tune], which makes it a search; start it with `palimpsest tune ", done.stderr)

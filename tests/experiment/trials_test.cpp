@@ -6,6 +6,11 @@
 #include <cmath>
 #include <limits>
 
+#include "base/error.hpp"
+#include "results/reader.hpp"
+#include "sample_file.hpp"
+#include "scratch.hpp"
+
 namespace palimpsest::experiment {
 namespace {
 
@@ -68,6 +73,36 @@ struct Found {
   std::vector<config::Cell> cells;
   results::Table trials;
 };
+
+class TrialsTable : public Scratch {};
+
+TEST_F(TrialsTable, ATrialThatLostAReplicateHasNoScore) {
+  config::Search search;
+  search.objective = {{"probe", "es"}};
+  std::vector<config::Cell> cells;
+  SampleFile file;
+  file.metric("probe", {{"es", "rate", "base", "efficacy"}});
+  for (const std::int64_t trial : {0, 1}) {
+    for (const std::int64_t replicate : {0, 1}) {
+      config::Cell cell;
+      cell.name = cat("trial=0", trial, ",r", replicate);
+      cell.coordinates = {{"trial", std::to_string(trial)}};
+      cells.push_back(cell);
+      if (trial == 1 && replicate == 1) continue;  // failed
+      file.cell({cell.name, replicate, "", "rome", kMissing, kMissing, {{"trial", std::to_string(trial)}}});
+      file.row("probe", {cell.name, 0, "base", 0, replicate}, "f0", "edited", {0.0});
+      file.row("probe", {cell.name, 1, "edited", 0, replicate}, "f0", "edited", {trial == 0 ? 0.5 : 1.0});
+    }
+  }
+  const results::Reader reader(file.write(folder_ / "sample.h5"));
+  const auto table = trials_table(search, cells, read_measurements(reader));
+  ASSERT_EQ(table.rows(), 2U);
+  EXPECT_EQ(table.values<double>("score")[0], 0.5);
+  EXPECT_EQ(table.values<std::int64_t>("facts")[0], 2);
+  EXPECT_EQ(table.values<double>("es")[1], 1.0);
+  EXPECT_TRUE(std::isnan(table.values<double>("score")[1]));
+  EXPECT_EQ(best_trial(table), 0U);
+}
 
 TEST(Trials, TheBestIsTheHighestAndOfEqualOnesTheFirst) {
   Found found;

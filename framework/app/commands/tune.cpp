@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include "app/checked.hpp"
@@ -37,8 +38,7 @@ int tune_command(const Arguments& arguments) {
   if (document.root.find("tune") == nullptr) {
     fail(ErrorCode::kInvalidArgument, options.file.string(),
          ": found no table [tune], expected one with the parameters to search (docs/tuning.md); `palimpsest run` "
-         "carries "
-         "out an experiment without a search");
+         "carries out an experiment without a search");
   }
   const Setup setup(document);
   const Checked checked = check(document, setup);
@@ -48,7 +48,11 @@ int tune_command(const Arguments& arguments) {
   // Stopped: the same command goes on. Trials that failed take nothing from the others.
   const auto& section = plan.experiment().experiment;
   const auto results = section.output / (section.name + ".h5");
-  if (status > 1 || !std::filesystem::exists(results)) return status;
+  // Without a cell of this search, the file there is an earlier one's, with other trials under the same numbers.
+  const bool any = std::any_of(plan.nodes().begin(), plan.nodes().end(), [&](const auto& node) {
+    return node.kind == experiment::NodeKind::kCell && plan.is_done(node);
+  });
+  if (status > 1 || !any) return status;
   const results::Table trials = results::Reader(results).table("/trials");
   if (status == 1 && !experiment::best_trial(trials)) return status;
   write_best(plan, trials, *setup.catalog().find("editor", plan.search()->editor), options.file.string());

@@ -264,8 +264,9 @@ class CausalTrace : public sdk::Metric {
     const c10::NoGradGuard no_grad;
     std::size_t count = request.facts.size();
     if (p_.facts > 0) count = std::min(count, static_cast<std::size_t>(p_.facts));
+    // The noise is scaled by all facts' subjects, however few are traced.
     std::vector<Traced> traced;
-    for (std::size_t i = 0; i < count; ++i) traced.push_back(traced_of(request.facts[i]));
+    for (const auto& fact : request.facts) traced.push_back(traced_of(fact));
     if (traced.empty()) return;
     const at::Tensor embeddings = sdk::torch_tensor(request.model.parameter("embed.weight"));
     const double spread = p_.noise * subject_spread(traced, embeddings);

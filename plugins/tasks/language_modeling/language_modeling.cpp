@@ -1,6 +1,7 @@
 // Causal language modelling on the user's text: every document is an example, every token is predicted from those
 // before it. The score is the mean negative log-likelihood per token of held-out documents, and its exponential.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
@@ -85,6 +86,10 @@ class LanguageModeling : public sdk::FineTuneTask {
     sdk::Likelihood likelihood;
     for (const auto& one : sdk::document_likelihoods(host_, model, documents, documents.back().size(), 1)) {
       likelihood.add(one);
+    }
+    if (!std::isfinite(likelihood.perplexity())) {
+      sdk::fail(PALIMPSEST_NUMERIC, "the perplexity of ", likelihood.tokens,
+                " held-out tokens is not finite (mean loss ", likelihood.mean_nll(), " nat/token)");
     }
     rows.row(-1, {likelihood.mean_nll(), likelihood.perplexity(), likelihood.tokens,
                   static_cast<std::int64_t>(documents.size())});
