@@ -84,14 +84,9 @@ class Checker {
     }
   }
 
-  // In the dtype in which the weights lie in the file, so that they are mapped and not read.
   void check_model(const config::Experiment& e) {
-    const auto checkpoint = model::Checkpoint::open(e.model.path.path);
     model::OpenOptions options;
-    const model::DType stored =
-        checkpoint->tensors().empty() ? model::DType::kFloat32 : checkpoint->tensors().front()->dtype;
-    if (stored == model::DType::kBFloat16) options.dtype = at::kBFloat16;
-    if (stored == model::DType::kFloat16) options.dtype = at::kHalf;
+    options.in_place = true;
     const model::Model opened = model::open_model(e.model.path.path, options);
     if (opened.tokenizer == nullptr)
       fail(ErrorCode::kNotFound, e.model.path.path.string(), " has no tokenizer.json; expected one beside config.json");

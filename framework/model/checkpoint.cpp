@@ -74,7 +74,7 @@ at::Tensor mapped(const TensorView& view, const std::shared_ptr<const Checkpoint
 at::Tensor settled(const at::Tensor& tensor, const OpenOptions& options) {
   const bool usable = options.device.is_cpu() && tensor.scalar_type() == options.dtype && tensor.is_contiguous() &&
                       reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % kAlignment == 0;
-  if (usable) return tensor;
+  if (usable || options.in_place) return tensor;
   return at::empty(tensor.sizes(), at::TensorOptions().dtype(options.dtype).device(options.device)).copy_(tensor);
 }
 

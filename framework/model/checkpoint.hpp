@@ -38,6 +38,7 @@ struct OpenOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   bool check_finite = false;  // reads every weight once
+  bool in_place = false;      // names and shapes alone count: weights stay as and where the file has them, unread
 };
 Model open_model(const std::filesystem::path& folder, const OpenOptions& options = {});
 

@@ -82,7 +82,12 @@ at::Tensor Weights::linear(const std::string& stem, const at::Tensor& x) const {
 }
 
 at::Tensor Weights::rows(const std::string& name, const at::Tensor& ids, bool sparse) const {
-  at::Tensor rows = at::embedding(dense(name), ids, -1, false, sparse);
+  const at::Tensor& table = dense(name);
+  // The gradient of a frequent token is a sum over its places, which bfloat16 would stop at 256 ones.
+  const bool widen =
+      at::isReducedFloatingType(table.scalar_type()) && table.requires_grad() && at::GradMode::is_enabled();
+  at::Tensor rows = widen ? at::embedding(table.to(at::kFloat), ids).to(table.scalar_type())
+                          : at::embedding(table, ids, -1, false, sparse);
   if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
     rows = rows + at::linear(at::embedding(change->u, ids), change->v);
   }
@@ -391,7 +396,7 @@ void Pass::run(bool sparse_embedding) {
   if (first_layer_ == 0) {
     hidden_ = visit(SitePoint::kEmbedOut, -1, embed(sparse_embedding));
   } else {
-    hidden_ = batch_.pack(request_.hidden.to(device_));
+    hidden_ = batch_.pack(request_.hidden.to(device_, weights_.dense("embed.weight").scalar_type()));
   }
   for (std::int64_t number = first_layer_; number < end_layer_; ++number) hidden_ = layer(number, hidden_);
   if (visited(SitePoint::kFinalOut)) final_ = visit(SitePoint::kFinalOut, -1, norm("final_norm", hidden_));

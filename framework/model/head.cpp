@@ -279,7 +279,8 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
   // The gradients made in the forward are scaled in place and handed over, so this runs once.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const at::Tensor scale = gradients[0];
-    const bool is_one = scale.device().is_cpu() && scale.item<double>() == 1.0;
+    // As a number, not in the gradient's dtype: rounded to bfloat16, a chunk's share would weigh it wrongly.
+    const double share = scale.item<double>();
     variable_list result(3);
     const std::array<const char*, 2> names = {"d_hidden", "d_weight"};
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -292,7 +293,7 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
       }
       at::Tensor gradient = slot.toTensor();
       slot = at::Tensor();
-      result[i] = is_one ? gradient : gradient.mul_(scale.to(gradient.scalar_type()));
+      result[i] = share == 1.0 ? gradient : gradient.mul_(share);
     }
     return result;
   }

@@ -123,7 +123,12 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  return for_products(at::layer_norm(x, {x.size(-1)}, weight, bias, eps).to(x.scalar_type()));
+  // In float32 for bfloat16 too: at::layer_norm would add up the gradients of weight and bias in bfloat16, where a sum
+  // of ones stops at 256.
+  const at::ScalarType wide = accumulation_dtype(x);
+  const auto widened = [&](const at::Tensor& t) { return t.defined() ? t.to(wide) : t; };
+  const at::Tensor y = at::layer_norm(widened(x), {x.size(-1)}, widened(weight), widened(bias), eps);
+  return for_products(y.to(x.scalar_type()));
 }
 
 }  // namespace palimpsest::model

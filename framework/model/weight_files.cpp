@@ -43,8 +43,13 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
     return checkpoint;
   }
   if (!std::filesystem::exists(index_path)) {
+    const bool pickled = std::filesystem::exists(folder / "pytorch_model.bin") ||
+                         std::filesystem::exists(folder / "pytorch_model.bin.index.json");
     fail(ErrorCode::kNotFound, "the folder ", folder.string(), " holds neither ", kSingleFile, " nor ", kIndexFile,
-         "; expected a model in Hugging Face's layout");
+         pickled
+             ? "; its weights are pickled (pytorch_model.bin), which is not read: save them again with transformers' "
+               "save_pretrained, and put tokenizer.json beside them"
+             : "; expected a model in Hugging Face's layout");
   }
 
   const Json document = parse_strict(read_file(index_path, kMaxHeader), index_path.string());

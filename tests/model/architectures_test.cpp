@@ -55,6 +55,18 @@ TEST(Architectures, ReadsBothFormsOfTheRotaryFields) {
   }
 }
 
+TEST(Architectures, RotaryFieldsInsideTheScalingCount) {
+  nlohmann::json json = llama();
+  json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2.0}, {"rope_theta", 500000.0}};
+  EXPECT_EQ(parse_config(json.dump(), "config.json").rotary.theta, 500000.0);
+  json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 7.0}};
+  const Config both = parse_config(json.dump(), "config.json");
+  EXPECT_EQ(both.rotary.theta, 500000.0);
+  EXPECT_EQ(both.rotary.scaling, RotaryScaling::kLinear);
+  json["rope_scaling"] = nlohmann::json::object();
+  EXPECT_EQ(parse_config(json.dump(), "config.json").rotary.theta, 7.0);
+}
+
 TEST(Architectures, RefusesWhatItWouldComputeWrongly) {
   nlohmann::json json = llama();
   json["model_type"] = "lama";
@@ -145,6 +157,11 @@ TEST(Architectures, GptNeoX) {
   EXPECT_EQ(config.rotary.fraction, 0.5);
   EXPECT_EQ(config.rotary.theta, 500);
   EXPECT_TRUE(config.parallel_block && config.mlp_norm && config.qkv_bias);
+  json["rope_theta"] = 500;
+  EXPECT_EQ(parse_config(json.dump(), "config.json").rotary.theta, 500);
+  json["rope_theta"] = 10000;
+  EXPECT_THAT(refusal(json, ErrorCode::kUnsupported), HasSubstr("rotary_emb_base decides, and is another"));
+  json.erase("rope_theta");
   json["use_parallel_residual"] = false;
   json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 20000.0}, {"partial_rotary_factor", 0.25}};
   config = parse_config(json.dump(), "config.json");

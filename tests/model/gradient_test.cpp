@@ -58,6 +58,29 @@ TEST_P(Gradients, AutocastStaysNear) {
   EXPECT_LT(relative_difference(down, reference_gradient(reference, model.config, name)), 0.1);
 }
 
+// 2,048 places of two tokens: a sum in bfloat16 would stop growing after 256 of them.
+TEST_P(Gradients, SumsOverManyPlacesDoNotStopInBfloat16) {
+  constexpr std::int64_t kRows = 128, kTokens = 16;
+  const at::Tensor ids = at::arange(kTokens).remainder(2).add(3).repeat({kRows, 1});
+  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(kRows), kTokens);
+  OpenOptions options;
+  options.dtype = at::kBFloat16;
+  const Parameters narrow = requiring_grad(open_model(golden_folder(GetParam()), options).parameters);
+  std::vector<at::Tensor> copies;
+  for (std::size_t i = 0; i < narrow.size(); ++i) copies.push_back(narrow[i].detach().to(at::kFloat));
+  const Parameters wide = requiring_grad(Parameters(narrow.infos(), copies));
+  for (const Parameters* parameters : {&narrow, &wide}) {
+    causal_loss(model.config, *parameters, ids, lengths, ids.clone()).backward();
+  }
+  for (std::size_t i = 0; i < narrow.size(); ++i) {
+    const std::string& name = narrow.infos()[i].name;
+    if (!name.starts_with("embed") && !name.starts_with("final_norm")) continue;
+    const double found = narrow[i].grad().to(at::kFloat).norm().item<double>();
+    const double wanted = wide[i].grad().norm().item<double>();
+    EXPECT_NEAR(found / wanted, 1, 0.15) << name;
+  }
+}
+
 TEST_P(Gradients, NothingElseRequiresGrad) {
   ForwardRequest request = whole_request(reference);
   request.capture = {{SitePoint::kLayerOut, 0}, {SitePoint::kLayerOut, 1}};

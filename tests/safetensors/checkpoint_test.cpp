@@ -67,6 +67,9 @@ TEST_F(CheckpointTest, FolderWithoutAModel) {
   const Error error = refused();
   EXPECT_EQ(error.code(), ErrorCode::kNotFound);
   EXPECT_THAT(error.what(), AllOf(HasSubstr(folder_.path().string()), HasSubstr("model.safetensors.index.json")));
+  write_file_atomically(folder_ / "pytorch_model.bin", "pickle");
+  EXPECT_NE(std::string(refused().what()).find("save them again with transformers' save_pretrained"),
+            std::string::npos);
   EXPECT_EQ(error_of([&] { Checkpoint::open(folder_ / "absent"); }).code(), ErrorCode::kNotFound);
   put("file", {"a"});
   EXPECT_THAT(error_of([&] { Checkpoint::open(folder_ / "file"); }).what(), HasSubstr("not a folder"));

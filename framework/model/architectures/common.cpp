@@ -73,16 +73,22 @@ Activation read_activation(Fields& fields, std::string_view key, std::string_vie
 void read_rope(Fields& fields, RotaryConfig& rotary) {
   rotary.theta = fields.number("rope_theta", rotary.theta);
   rotary.fraction = fields.number("partial_rotary_factor", rotary.fraction);
-  if (const nlohmann::json* scaling = fields.object("rope_scaling")) {
-    read_scaling(*scaling, cat(fields.origin(), ": rope_scaling"), rotary);
-  }
-  if (const nlohmann::json* rope = fields.object("rope_parameters")) {
-    const std::string where = cat(fields.origin(), ": rope_parameters");
+  read_rope_table(fields, rotary);
+}
+
+void read_rope_table(Fields& fields, RotaryConfig& rotary) {
+  // One field under two names, as written until transformers 4 and since 5; the older name wins where both stand.
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const nlohmann::json* rope = fields.object(key);
+    if (rope == nullptr || rope->empty()) continue;
+    const std::string where = cat(fields.origin(), ": ", key);
     read_scaling(*rope, where, rotary);
     Fields inner(*rope, where);
     rotary.theta = inner.number("rope_theta", rotary.theta);
     rotary.fraction = inner.number("partial_rotary_factor", rotary.fraction);
+    break;
   }
+  fields.ignore({"rope_scaling", "rope_parameters"});
 }
 
 void check_layer_types(Fields& fields, std::string_view expected) {

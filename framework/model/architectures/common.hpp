@@ -14,6 +14,8 @@ Activation read_activation(Fields& fields, std::string_view key, std::string_vie
 // rope_theta, partial_rotary_factor and "rope_scaling" as written until transformers 4, "rope_parameters" since 5.
 // `rotary` comes with the family's defaults. Throws kUnsupported for a scaling that is not offered.
 void read_rope(Fields& fields, RotaryConfig& rotary);
+// The table "rope_scaling" or "rope_parameters" alone, for families with names of their own for the two values.
+void read_rope_table(Fields& fields, RotaryConfig& rotary);
 
 // kUnsupported unless every entry of "layer_types" is `expected`.
 void check_layer_types(Fields& fields, std::string_view expected);

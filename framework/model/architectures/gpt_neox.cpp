@@ -62,10 +62,12 @@ Config read(Fields& fields) {
   config.mlp_bias = config.norm_bias = true;
   config.tied_head = fields.boolean("tie_word_embeddings", false);
 
-  // The family's own names; read_rope() lets the common ones win, as transformers does.
+  // The family's own names decide, as in transformers; the common ones may only repeat them.
   config.rotary.theta = fields.number("rotary_emb_base", 10000.0);
   config.rotary.fraction = fields.number("rotary_pct", 0.25);
-  read_rope(fields, config.rotary);
+  fields.refuse_unless("rope_theta", config.rotary.theta, "rotary_emb_base decides, and is another");
+  fields.refuse_unless("partial_rotary_factor", config.rotary.fraction, "rotary_pct decides, and is another");
+  read_rope_table(fields, config.rotary);
   read_bookkeeping(fields);
   return config;
 }

@@ -73,10 +73,7 @@ AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens,
     }
     const std::string written = normalise(token.content);
     if (written.empty()) {
-      fail(ErrorCode::kUnsupported,
-           "added_tokens: the normalizer leaves nothing of "
-           ", token.content, "
-           "");
+      fail(ErrorCode::kUnsupported, "added_tokens: the normalizer leaves nothing of \"", token.content, "\"");
     }
     normalised_.add(token, written);
   }

@@ -163,7 +163,10 @@ void check_alphabet(const JsonNode& root, TokenizerDescription& out) {
 
 std::optional<std::string> read_token_text(const JsonNode& node) {
   if (node.is_null()) return std::nullopt;
-  return node.value().is_object() ? node.at("content").text() : node.text();
+  std::string text = node.value().is_object() ? node.at("content").text() : node.text();
+  // Older files write a token that is not there as an empty one.
+  if (text.empty()) return std::nullopt;
+  return text;
 }
 
 }  // namespace
@@ -210,7 +213,8 @@ SpecialTokenNames read_special_token_names(const std::filesystem::path& folder) 
     const JsonNode eos = root.at("eos_token_id");
     const JsonNode pad = root.at("pad_token_id");
     if (!bos.is_null()) out.bos_id = bos.id();
-    if (!pad.is_null()) out.pad_id = pad.id();
+    // Nothing depends on it, and older files hold -1.
+    if (pad.value().is_number_integer() && pad.value() >= 0) out.pad_id = pad.id();
     if (eos.value().is_array()) {
       for (const JsonNode& id : eos.items()) out.eos_ids.push_back(id.id());
     } else if (!eos.is_null()) {

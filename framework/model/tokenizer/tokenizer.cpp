@@ -96,7 +96,11 @@ void Tokenizer::Data::name_special_tokens(const SpecialTokenNames& names, const 
   bos = by_text("bos_token", names.bos);
   if (!bos && names.bos_id) bos = by_id("bos_token_id", *names.bos_id);
   pad = by_text("pad_token", names.pad);
-  if (!pad && names.pad_id) pad = by_id("pad_token_id", *names.pad_id);
+  // Files of models that were not trained with padding name a token that the vocabulary has not.
+  if (!pad && names.pad_id && static_cast<std::size_t>(*names.pad_id) < tokens.size() &&
+      tokens[static_cast<std::size_t>(*names.pad_id)].exists) {
+    pad = *names.pad_id;
+  }
   if (const auto id = by_text("eos_token", names.eos)) eos.push_back(*id);
   for (const std::int64_t id : names.eos_ids) {
     by_id("eos_token_id", id);
