@@ -1,6 +1,7 @@
 #include "model/decoder_pass.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
