@@ -9,7 +9,7 @@
 #include "base/error.hpp"
 #include "results/reader.hpp"
 #include "sample_file.hpp"
-#include "scratch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -74,9 +74,8 @@ struct Found {
   results::Table trials;
 };
 
-class TrialsTable : public Scratch {};
-
-TEST_F(TrialsTable, ATrialThatLostAReplicateHasNoScore) {
+TEST(Trials, OneThatLostAReplicateHasNoScore) {
+  const TemporaryFolder folder;
   config::Search search;
   search.objective = {{"probe", "es"}};
   std::vector<config::Cell> cells;
@@ -94,7 +93,7 @@ TEST_F(TrialsTable, ATrialThatLostAReplicateHasNoScore) {
       file.row("probe", {cell.name, 1, "edited", 0, replicate}, "f0", "edited", {trial == 0 ? 0.5 : 1.0});
     }
   }
-  const results::Reader reader(file.write(folder_ / "sample.h5"));
+  const results::Reader reader(file.write(folder / "sample.h5"));
   const auto table = trials_table(search, cells, read_measurements(reader));
   ASSERT_EQ(table.rows(), 2U);
   EXPECT_EQ(table.values<double>("score")[0], 0.5);
