@@ -123,7 +123,7 @@ TEST(Trials, TheBestIsWrittenWithWhatIsNotThePluginsOwn) {
       text, HasSubstr("# Found by `palimpsest tune tune/rome.toml` (Palimpsest 0.1.0): the best of 2 trials, seed 3,"));
   EXPECT_THAT(text, HasSubstr("Trial 2: score 0.900"));
   EXPECT_THAT(text, HasSubstr("trial 0: score 0.500"));
-  EXPECT_THAT(text, HasSubstr("published.toml."));
+  EXPECT_THAT(text, HasSubstr("published.toml;"));
   EXPECT_THAT(text, HasSubstr("\n[defaults.editor.rome]\nlayer = 7\nv_lr = 0.7\n"));
   EXPECT_THAT(text, Not(HasSubstr("steps")));
 }
