@@ -24,7 +24,8 @@ TEST_F(Plugins, DescribesParametersAndGivesATable) {
   const Outcome rome = run({"plugins", "rome"});
   EXPECT_EQ(rome.status, 0);
   EXPECT_THAT(rome.out, StartsWith("editor rome 1.0.0: "));
-  EXPECT_THAT(rome.out, HasSubstr("\n  layer: integer, from 0, in layer, default 5\n      Layer whose MLP down-projection"));
+  EXPECT_THAT(rome.out,
+              HasSubstr("\n  layer: integer, from 0, in layer, default 5\n      Layer whose MLP down-projection"));
   EXPECT_THAT(rome.out, HasSubstr("\n  v_stop_probability: number, from 0 to 1, default 1.0\n"));
   EXPECT_THAT(rome.out, HasSubstr("\n[editor]\nid = \"rome\"\n# layer = 5\n"));
   const Outcome task = run({"plugins", "language_modeling"});

@@ -33,24 +33,33 @@ void print_cells(const experiment::Plan& plan) {
   }
 }
 
-// What differs from the nearest stored result, for people: digests and long texts by their names alone. "" where
-// nothing like it is stored, which is no news: a result that differs in many things is another experiment's.
+// `part` of what differs, by the table or plugin that it is about: "metric 0.column: stored ..." -> "metric 0".
+std::string subject_of(const std::string& part) {
+  std::string subject = part.substr(0, part.find(": "));
+  for (const std::string_view detail : {".", " library", " version"}) subject = subject.substr(0, subject.find(detail));
+  return subject;
+}
+
+// What differs from the nearest stored result, for people: digests and long texts by their names alone, and where much
+// differs, only what it is about. "" where nothing like it is stored, which is no news.
 std::string shortened(const std::string& reason) {
   constexpr std::string_view kDiffers = " differs in ";
-  constexpr std::size_t kLongest = 60;
-  constexpr int kMost = 3;
+  constexpr std::size_t kLongest = 60, kMostInDetail = 3;
   const auto at = reason.find(kDiffers);
   if (at == std::string::npos) return "";
-  std::string text, rest = reason.substr(at + kDiffers.size());
-  int parts = 0;
+  std::vector<std::string> parts, subjects;
+  std::string rest = reason.substr(at + kDiffers.size());
   while (!rest.empty()) {
-    if (++parts > kMost) return "";
     const auto end = rest.find("; ");
     std::string part = rest.substr(0, end);
     rest = end == std::string::npos ? "" : rest.substr(end + 2);
     if (part.size() > kLongest) part = part.substr(0, part.find(": "));
-    text += (text.empty() ? "" : "; ") + part;
+    if (const auto subject = subject_of(part); std::find(subjects.begin(), subjects.end(), subject) == subjects.end())
+      subjects.push_back(subject);
+    parts.push_back(std::move(part));
   }
+  std::string text;
+  for (const auto& word : parts.size() > kMostInDetail ? subjects : parts) text += (text.empty() ? "" : "; ") + word;
   return "the nearest stored one differs in " + text;
 }
 
