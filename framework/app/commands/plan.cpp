@@ -33,11 +33,13 @@ void print_cells(const experiment::Plan& plan) {
   }
 }
 
-// `part` of what differs, by the table or plugin that it is about: "metric 0.column: stored ..." -> "metric 0".
+// What `part` of the difference is about: "stage.freeze_policy.first: stored ..." -> "stage.freeze_policy".
 std::string subject_of(const std::string& part) {
-  std::string subject = part.substr(0, part.find(": "));
-  for (const std::string_view detail : {".", " library", " version"}) subject = subject.substr(0, subject.find(detail));
-  return subject;
+  const std::string name = part.substr(0, part.find(": "));
+  for (const std::string_view detail : {" library", " version"}) {
+    if (name.ends_with(detail)) return name.substr(0, name.size() - detail.size());
+  }
+  return name.substr(0, name.rfind('.'));
 }
 
 // What differs from the nearest stored result, for people: digests and long texts by their names alone, and where much
