@@ -311,7 +311,7 @@ std::string trials_report(const Table& trials) {
     const std::string name = column.name.starts_with("at_") ? column.name.substr(3) : column.name;
     rows.front().push_back(name == "best" ? "" : name);
   }
-  const auto best = trials.values<Bool>("best");
+  const auto& best = trials.values<Bool>("best");
   for (std::size_t row = 0; row < trials.rows(); ++row) {
     std::vector<std::string> line;
     for (const auto& column : trials.columns) {

@@ -39,6 +39,7 @@ class AlignedText {
   AlignedText(const AlignedPoints& changed, std::string_view given);
   AlignedText(const AlignedText&) = delete;
   AlignedText& operator=(const AlignedText&) = delete;
+  ~AlignedText() = default;
 
   std::string_view bytes() const { return bytes_; }
   std::string_view given() const { return given_; }

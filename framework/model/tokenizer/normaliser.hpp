@@ -57,7 +57,7 @@ class Normaliser {
 
  private:
   struct Step {
-    NormaliserStep::Kind kind;
+    NormaliserStep::Kind kind = {};
     std::vector<char32_t> prepend;
     std::unique_ptr<const Replacer> replacer;
   };

@@ -99,7 +99,7 @@ void Tokenizer::Data::name_special_tokens(const SpecialTokenNames& names, const 
   // Files of models that were not trained with padding name a token that the vocabulary has not.
   if (!pad && names.pad_id && static_cast<std::size_t>(*names.pad_id) < tokens.size() &&
       tokens[static_cast<std::size_t>(*names.pad_id)].exists) {
-    pad = *names.pad_id;
+    pad = names.pad_id;
   }
   if (const auto id = by_text("eos_token", names.eos)) eos.push_back(*id);
   for (const std::int64_t id : names.eos_ids) {
