@@ -1,4 +1,4 @@
-// A fact and its probes, and what every fact must satisfy whichever file it came from (SCIENCE section 2).
+// A fact and its probes, and what every fact must satisfy whichever file it came from.
 //
 // A checked fact: texts are UTF-8 without white space at the ends; the template holds exactly one `{}`; targets have at
 // least two characters and no special token; teach and test share no prompt. Facts are plain values; nothing here has

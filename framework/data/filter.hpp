@@ -1,4 +1,4 @@
-// Whether a text has to do with the facts of an experiment (SCIENCE section 2, irrelevant data).
+// Whether a text has to do with the facts of an experiment ([filter] in docs/configuration.md).
 //
 // All patterns are searched at once, by one Aho-Corasick automaton over folded words (data/text.hpp), so the time does
 // not grow with the number of facts. Immutable after construction; scan() may run on many threads at once.

@@ -1,4 +1,4 @@
-// Which known facts are edited and which stay intrinsic, the control: drawn by lot (SCIENCE section 2).
+// Which known facts are edited and which stay intrinsic, the control: drawn by lot.
 //
 // Drawn facts never share a name of their subject, and in each relation no intrinsic target_true equals an edited
 // target_new; both hold for the draw *and* for its swap, so a paired replicate is the same draw with its sets

@@ -19,7 +19,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // nat/token; above it two fine-tunings are not called equally good.
 constexpr double kEqualLoss = 0.02;
 
-// The primary outcomes of SCIENCE section 3, found by their columns' names in whatever metric declares them.
+// The primary outcomes, all_top1 and margin, found by their columns' names in whatever metric declares them.
 struct Primary {
   const MetricRows* metric;
   const MetricColumn* column;

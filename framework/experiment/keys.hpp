@@ -1,4 +1,4 @@
-// What every stored thing is addressed by: all that determines it, and nothing else (DESIGN section 5).
+// What every stored thing is addressed by: all that determines it, and nothing else.
 //
 // One KeyMaker serves one experiment in one process; digests of files are remembered in it, and those of large files in
 // the store by path, size and time of change.

@@ -1,4 +1,4 @@
-// What the unedited model knows of the facts, by SCIENCE section 2.
+// What the unedited model knows of the facts, as `facts.known` defines it (docs/configuration.md).
 //
 // Plain data; not synchronised.
 #pragma once

@@ -320,18 +320,15 @@ bool Plan::is_done(const PlanNode& node) const {
   }
 }
 
-std::string Plan::explain_miss(const PlanNode& node) const {
-  if (node.kind == NodeKind::kCell) {
-    return std::filesystem::exists(cell_file(node.cell)) ? "its file was made from something else"
-                                                         : "its file is not there";
-  }
+std::vector<Difference> Plan::explain_miss(const PlanNode& node) const {
+  if (node.kind == NodeKind::kCell) return {};
   if (node.kind != NodeKind::kSecondMoments) return environment_->store->explain_miss(store_kind(node.kind), node.key);
   KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
   for (const auto layer : node.layers) {
     const Key key = keys.second_moment(cells_[node.cell].experiment, layer);
-    if (const auto text = environment_->store->explain_miss("second_moment", key); !text.empty()) return text;
+    if (auto found = environment_->store->explain_miss("second_moment", key); !found.empty()) return found;
   }
-  return "";
+  return {};
 }
 
 }  // namespace palimpsest::experiment

@@ -72,8 +72,9 @@ class Plan {
   // No stage of the cell edits, or its editor says that it edits nothing.
   bool unedited(std::size_t cell) const { return unedited_.at(cell); }
   bool is_done(const PlanNode& node) const;
-  // Of a node that is not done: what differs from the nearest result that is stored.
-  std::string explain_miss(const PlanNode& node) const;
+  // Of a node that is not done: what differs from the nearest result of its kind in the store; empty without one. Cells
+  // are not in the store.
+  std::vector<Difference> explain_miss(const PlanNode& node) const;
   std::filesystem::path cell_file(std::size_t cell) const;
   // Of the whole plan: a worker checks that it makes the same plan as its supervisor.
   const std::string& digest() const { return digest_; }

@@ -8,11 +8,11 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/layout.hpp"
 #include "results/reader.hpp"
 
 namespace palimpsest::experiment {
@@ -22,7 +22,6 @@ using results::Bool;
 using results::Table;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t kWidth = 100;
 // Fewer than these show how it works and prove nothing.
 constexpr std::size_t kFewFacts = 20;
 constexpr std::int64_t kFewReplicates = 2;
@@ -37,66 +36,6 @@ std::string fixed(double value, const char* format = "%.2f") {
 std::string arrow(double before, double after, const char* format = "%.2f") {
   if (std::isnan(before) && std::isnan(after)) return "-";
   return cat(fixed(before, format), " -> ", fixed(after, format));
-}
-
-// Texts are counted in code points: names may be in any script.
-std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
-}
-
-// The first `width` code points.
-std::string cut(std::string_view text, std::size_t width) {
-  std::size_t bytes = 0;
-  for (std::size_t points = 0; bytes < text.size(); ++bytes) {
-    if ((static_cast<unsigned char>(text[bytes]) & 0xC0u) == 0x80u) continue;
-    if (points++ == width) break;
-  }
-  return std::string(text.substr(0, bytes));
-}
-
-// Words on lines of at most kWidth; later lines are indented by `indent`. A word longer than a line is broken.
-std::string wrapped(const std::string& text, std::size_t first_indent, std::size_t indent) {
-  std::string out;
-  std::string line(first_indent, ' ');
-  bool begun = false;
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    if (begun && width_of(line) + 1 + width_of(word) > kWidth) {
-      out += line + "\n";
-      line.assign(indent, ' ');
-      begun = false;
-    }
-    if (begun) line += ' ';
-    line += word;
-    begun = true;
-    while (width_of(line) > kWidth) {
-      const std::string head = cut(line, kWidth);
-      out += head + "\n";
-      line = std::string(indent, ' ') + line.substr(head.size());
-    }
-  }
-  return out + line + "\n";
-}
-
-// A table with a line of heads; the first column to the left, the others to the right.
-std::string aligned(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line = "  ";
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - width_of(row[i]), ' ');
-      line += i == 0 ? row[i] + space : "  " + space + row[i];
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
-  }
-  return out;
 }
 
 // A row of /summary by its place.
@@ -235,7 +174,7 @@ std::string edits_words(const Table& gate, const Configuration& configuration) {
   add("efficacy", mean("efficacy"), "", "%.2f");
   add("neighbourhood loss", mean("neighbourhood_loss"), "", "%.2f");
   add("perplexity", 100 * mean("perplexity_rise"), " %", "%+.1f");
-  return out.empty() ? out : wrapped(out, 2, 4);
+  return out.empty() ? out : wrapped(out, "  ", "    ");
 }
 
 // What the configuration is, how good its edits were, and what its fine-tuning did to the task's own loss.
@@ -249,14 +188,14 @@ std::string heading(const Table& cells, const Table& gate, const Configuration& 
   const bool tuned = bool(cells.values<Bool>("tuned")[row]);
   out += tuned ? cat(", task ", text("task"), ", freeze policy ", text("freeze_policy")) : ", no fine-tuning";
   const auto n = configuration.rows.size();
-  out = wrapped(cat(out, "; ", n, n == 1 ? " replicate" : " replicates"), 0, 4);
+  out = wrapped(cat(out, "; ", n, n == 1 ? " replicate" : " replicates"), "", "    ");
   if (!configuration.unedited) out += edits_words(gate, configuration);
   if (!tuned) return out;
   const double before = mean_of_cells(cells, configuration, "validation_loss_before");
   const double after = mean_of_cells(cells, configuration, "validation_loss_after");
   return out + wrapped(cat("validation loss ", arrow(before, after, "%.3f"), " nat/token",
                            after >= before ? ": the fine-tuning did not improve its own task" : ""),
-                       2, 4);
+                       "  ", "    ");
 }
 
 constexpr std::string_view kLegend =
@@ -276,8 +215,9 @@ std::string conclusions(const Table& contrasts) {
   std::set<std::string> said;
   for (std::size_t row = 0; row < contrasts.rows(); ++row) {
     if (!headline[row] || facts[row] == 0) continue;
-    out += wrapped("* " + sentences[row], 2, 4);
-    if (!notes[row].empty() && said.insert(notes[row]).second) out += wrapped(cat("(", notes[row], ")"), 4, 4);
+    out += wrapped("* " + sentences[row], "  ", "    ");
+    if (!notes[row].empty() && said.insert(notes[row]).second)
+      out += wrapped(cat("(", notes[row], ")"), "    ", "    ");
   }
   return out;
 }
@@ -299,7 +239,7 @@ std::string gate_words(const Table& gate) {
   const auto& passed = gate.values<Bool>("passed");
   const auto& reasons = gate.values<std::string>("reason");
   for (std::size_t row = 0; row < gate.rows(); ++row) {
-    if (!passed[row]) out += wrapped(cat("* ", cells[row], ": ", reasons[row]), 2, 4);
+    if (!passed[row]) out += wrapped(cat("* ", cells[row], ": ", reasons[row]), "  ", "    ");
   }
   return out;
 }
@@ -328,7 +268,7 @@ std::string trials_report(const Table& trials) {
     rows.push_back(std::move(line));
   }
   return "Trials of the search; 0 is the editor as the file has it:\n" + aligned(rows) + "\n" +
-         wrapped("score: " + trials.at("score").definition + ". -: not measured.", 0, 0);
+         wrapped("score: " + trials.at("score").definition + ". -: not measured.", "", "");
 }
 
 }  // namespace
@@ -366,7 +306,7 @@ std::string report(const Measurements& measurements, const Table& summary, const
     out += wrapped(
                "No conclusion is drawn: each comparison has a cell that failed the quality gate, or no facts that "
                "both sides have.",
-               0, 0) +
+               "", "") +
            "\n";
   }
   if (const std::string failures = gate_words(gate); !failures.empty()) {
@@ -377,16 +317,16 @@ std::string report(const Measurements& measurements, const Table& summary, const
         wrapped(
             "No cell is the unedited, fine-tuned control: what fine-tuning makes the model forget cannot be told from "
             "what the edit damaged.",
-            0, 0) +
+            "", "") +
         "\n";
   }
   if (measured && (fewest_facts < kFewFacts || fewest_replicates < kFewReplicates)) {
     out += wrapped(cat(fewest_facts, fewest_facts == 1 ? " fact and " : " facts and ", fewest_replicates,
                        fewest_replicates == 1 ? " replicate" : " replicates", ": a demonstration, not evidence."),
-                   0, 0) +
+                   "", "") +
            "\n";
   }
-  return out + wrapped(std::string(kLegend), 0, 0);
+  return out + wrapped(std::string(kLegend), "", "");
 }
 
 std::string report(const std::filesystem::path& file) {

@@ -1,4 +1,5 @@
-// The statistics of SCIENCE section 4: intervals, tests and the sentences that follow from them.
+// The statistics of /summary and /contrasts (docs/results-format.md): intervals, tests and the sentences that follow
+// from them.
 //
 // Pure functions on plain vectors. A missing measurement is NaN, and a row with one is left out. Random parts draw from
 // a named stream of the given seed, so equal input gives equal output on every machine. Safe from any thread.

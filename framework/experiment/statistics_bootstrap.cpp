@@ -1,4 +1,4 @@
-// The two-level bootstrap of SCIENCE section 4 and the intervals made with it.
+// The two-level bootstrap (docs/results-format.md, /summary) and the intervals made with it.
 #include <algorithm>
 #include <cmath>
 #include <limits>

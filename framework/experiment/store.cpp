@@ -66,28 +66,27 @@ std::pair<std::string, std::string> shown(const std::string& a, const std::strin
   return {cut(a), cut(b)};
 }
 
-// One sentence part for every ingredient that differs.
-std::vector<std::string> differences(const Key& stored, const Key& wanted) {
+std::vector<Difference> differences(const Key& stored, const Key& wanted) {
   const auto find = [](const Key& key, const std::string& name) {
     return std::find_if(key.ingredients.begin(), key.ingredients.end(), [&](const auto& i) { return i.first == name; });
   };
-  std::vector<std::string> parts;
+  std::vector<Difference> made;
   for (const auto& [name, text] : wanted.ingredients) {
     const auto other = find(stored, name);
     if (other == stored.ingredients.end()) {
-      parts.push_back(cat(name, ": stored without it, wanted ", shown(text, text).first));
+      made.push_back({name, cat("stored without it, wanted ", shown(text, text).first)});
     } else if (other->second != text) {
       const auto [was, is] = shown(other->second, text);
-      parts.push_back(cat(name, ": stored ", was, ", wanted ", is));
+      made.push_back({name, cat("stored ", was, ", wanted ", is)});
     }
   }
   for (const auto& [name, text] : stored.ingredients) {
     if (find(wanted, name) == wanted.ingredients.end()) {
-      parts.push_back(cat(name, ": stored ", shown(text, text).first, ", wanted without it"));
+      made.push_back({name, cat("stored ", shown(text, text).first, ", wanted without it")});
     }
   }
-  if (parts.empty()) parts.push_back("the order of the ingredients");
-  return parts;
+  if (made.empty()) made.push_back({"the order of the ingredients", ""});
+  return made;
 }
 
 }  // namespace
@@ -301,24 +300,18 @@ fs::path Store::get_or_compute(std::string_view kind, const Key& key,
   }
 }
 
-std::string Store::explain_miss(std::string_view kind, const Key& key) const {
-  if (contains(kind, key)) return "";
-  std::optional<std::tuple<std::size_t, std::string, std::vector<std::string>>> best;
+std::vector<Difference> Store::explain_miss(std::string_view kind, const Key& key) const {
+  if (contains(kind, key)) return {};
+  std::vector<Difference> fewest;
   for (const auto& entry : entry_folders(folder_ / kind)) {
-    const auto hex = entry.filename().string();
     try {
-      auto parts = differences(read_manifest(entry, kind, hex).key, key);
-      const auto size = parts.size();
-      if (!best || size < std::get<0>(*best)) best.emplace(size, hex, std::move(parts));
+      auto found = differences(read_manifest(entry, kind, entry.filename().string()).key, key);
+      if (fewest.empty() || found.size() < fewest.size()) fewest = std::move(found);
     } catch (const Error&) {
       // A damaged entry explains nothing; find() reports it when it is asked for.
     }
   }
-  if (!best) return cat("no ", kind, " is stored yet");
-  std::string text = cat("the nearest stored ", kind, " (", std::get<1>(*best).substr(0, 12), ") differs in ");
-  const auto& parts = std::get<2>(*best);
-  for (std::size_t i = 0; i < parts.size(); ++i) text += (i > 0 ? "; " : "") + parts[i];
-  return text;
+  return fewest;
 }
 
 std::vector<Store::Entry> Store::list() const {

@@ -26,6 +26,12 @@ struct Key {
   std::vector<std::pair<std::string, std::string>> ingredients;
 };
 
+// An ingredient that two keys do not share.
+struct Difference {
+  std::string ingredient;
+  std::string values;  // "stored "a", wanted "b"", cut to where they differ; "" where the order alone differs
+};
+
 // Collects what determines an entry. Order counts; give long texts (files, lists) as their SHA-256.
 class KeyBuilder {
  public:
@@ -84,8 +90,9 @@ class Store {
   std::filesystem::path get_or_compute(std::string_view kind, const Key& key,
                                        const std::function<void(const std::filesystem::path& folder)>& compute);
 
-  // Why find() misses: which ingredients differ from the nearest stored entry of this kind. "" when the entry is there.
-  std::string explain_miss(std::string_view kind, const Key& key) const;
+  // Why find() misses: the ingredients that differ from those of the nearest stored entry of this kind. Empty when the
+  // entry is there, and when none of its kind is.
+  std::vector<Difference> explain_miss(std::string_view kind, const Key& key) const;
 
   // Every readable entry, by kind and key.
   std::vector<Entry> list() const;

@@ -28,7 +28,7 @@ results::Table summarise(const Measurements& measurements, const SummaryOptions&
 // point.
 results::Table retention_by_margin(const Measurements& measurements, const SummaryOptions& options = {});
 
-// /quality_gate: one row per cell (SCIENCE section 2). Efficacy below 0.9, a loss of more than 0.15 in the
+// /quality_gate: one row per cell. Efficacy below 0.9, a loss of more than 0.15 in the
 // neighbourhood score, or a perplexity up by more than 5 % fail; what was not measured fails nothing and is said.
 results::Table quality_gate(const Measurements& measurements);
 

@@ -1,4 +1,4 @@
-// /retention_by_margin: retention of facts that were about equally firm when fine-tuning began (SCIENCE section 2: a
+// /retention_by_margin: retention of facts that were about equally firm when fine-tuning began (a
 // firm fact is harder to forget, and edits are firmer than most facts from pre-training).
 #include <array>
 #include <cmath>

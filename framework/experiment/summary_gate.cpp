@@ -1,4 +1,4 @@
-// The quality gate of SCIENCE section 2: whether the model was edited well enough for its retention to mean something.
+// The quality gate (docs/decisions/0003): whether the model was edited well enough for its retention to mean something.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <limits>
 #include <map>
-#include <sstream>
 
 #include "base/error.hpp"
+#include "base/layout.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -97,23 +97,6 @@ std::string short_text(double value, const char* format = "%.3f") {
   char text[40];
   std::snprintf(text, sizeof text, format, value);
   return text;
-}
-
-// Lines of a comment, of at most 100 characters.
-std::string comment(const std::string& text) {
-  constexpr std::size_t kWidth = 100;
-  std::string out;
-  std::size_t width = kWidth;
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    if (width + 1 + word.size() > kWidth) {
-      out += out.empty() ? "#" : "\n#";
-      width = 1;
-    }
-    out += cat(" ", word);
-    width += 1 + word.size();
-  }
-  return cat(out, "\n");
 }
 
 std::string scores_of(const Table& trials, const std::vector<std::string>& names, std::size_t row) {
@@ -250,7 +233,7 @@ std::string best_as_toml(const config::Search& search, const std::vector<config:
     text += "; subjects may be shared, and neighbourhood prompts may ask about facts of theirs.";
   }
 
-  std::string out = comment(text) + cat("[defaults.editor.", config::join_key({editor.id}), "]\n");
+  std::string out = wrapped(text, "# ", "# ") + cat("[defaults.editor.", config::join_key({editor.id}), "]\n");
   const auto searched = [&](const config::KeySpec& spec) {
     return std::any_of(search.parameters.begin(), search.parameters.end(),
                        [&](const auto& parameter) { return parameter.spec.name == spec.name; });

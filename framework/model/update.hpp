@@ -1,5 +1,5 @@
 // Weight updates of an edit, and the one place where they meet a weight: W' = round(float32(W) + update), once per
-// update, in order (DESIGN section 3).
+// update, in order.
 //
 // An Update is a recorded artefact: it can be applied again, written and read. Nothing here writes into a tensor:
 // applying gives new Parameters that share every other weight, so undoing an edit is keeping the old value.

@@ -1,5 +1,5 @@
 // Instances of plugins, one class a kind: the C function tables behind functions that take and return values, throw
-// Error, and keep the promises of DESIGN section 3 whatever the plugin does (exceptions, wrong statuses, grad mode and
+// Error, and keep the promises of docs/abi.md whatever the plugin does (exceptions, wrong statuses, grad mode and
 // threads left changed, a failed apply).
 //
 // An instance owns its HostContext. One thread at a time, the one that made it.

@@ -33,36 +33,28 @@ void print_cells(const experiment::Plan& plan) {
   }
 }
 
-// What `part` of the difference is about: "stage.freeze_policy.first: stored ..." -> "stage.freeze_policy".
-std::string subject_of(const std::string& part) {
-  const std::string name = part.substr(0, part.find(": "));
+// The table or plugin that an ingredient of a key belongs to: "stage.freeze_policy.first" -> "stage.freeze_policy".
+std::string owner_of(const std::string& ingredient) {
   for (const std::string_view detail : {" library", " version"}) {
-    if (name.ends_with(detail)) return name.substr(0, name.size() - detail.size());
+    if (ingredient.ends_with(detail)) return ingredient.substr(0, ingredient.size() - detail.size());
   }
-  return name.substr(0, name.rfind('.'));
+  return ingredient.substr(0, ingredient.rfind('.'));
 }
 
-// What differs from the nearest stored result, for people: digests and long texts by their names alone, and where much
-// differs, only what it is about. "" where nothing like it is stored, which is no news.
-std::string shortened(const std::string& reason) {
-  constexpr std::string_view kDiffers = " differs in ";
+// Why a node has to run, for people: digests and long texts by their names alone, and where much differs from what is
+// stored, only what it is about.
+std::string reason_of(const std::vector<experiment::Difference>& differences) {
   constexpr std::size_t kLongest = 60, kMostInDetail = 3;
-  const auto at = reason.find(kDiffers);
-  if (at == std::string::npos) return "";
-  std::vector<std::string> parts, subjects;
-  std::string rest = reason.substr(at + kDiffers.size());
-  while (!rest.empty()) {
-    const auto end = rest.find("; ");
-    std::string part = rest.substr(0, end);
-    rest = end == std::string::npos ? "" : rest.substr(end + 2);
-    if (part.size() > kLongest) part = part.substr(0, part.find(": "));
-    if (const auto subject = subject_of(part); std::find(subjects.begin(), subjects.end(), subject) == subjects.end())
-      subjects.push_back(subject);
-    parts.push_back(std::move(part));
+  std::vector<std::string> words;
+  for (const auto& [ingredient, values] : differences) {
+    std::string word = differences.size() > kMostInDetail ? owner_of(ingredient) : ingredient;
+    if (differences.size() <= kMostInDetail && !values.empty() && ingredient.size() + 2 + values.size() <= kLongest)
+      word += ": " + values;
+    if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(std::move(word));
   }
   std::string text;
-  for (const auto& word : parts.size() > kMostInDetail ? subjects : parts) text += (text.empty() ? "" : "; ") + word;
-  return "the nearest stored one differs in " + text;
+  for (const auto& word : words) text += (text.empty() ? " (the nearest stored one differs in " : "; ") + word;
+  return text.empty() ? text : text + ")";
 }
 
 void print_estimate(const experiment::Plan& plan, const Estimate& estimate, double seconds, std::size_t to_run) {
@@ -110,11 +102,11 @@ int plan_command(const Arguments& arguments) {
       ++to_run;
       seconds += times.seconds.at(node.id);
       std::cout << "  to run      ";
-      reason = shortened(plan.explain_miss(plan.find(node.id)));
+      reason = reason_of(plan.explain_miss(plan.find(node.id)));
     } else {
       std::cout << "  not needed  ";
     }
-    std::cout << node.label << (reason.empty() ? "" : " (" + reason + ")") << '\n';
+    std::cout << node.label << reason << '\n';
   }
   std::cout << stored << " stored, " << to_run << " to run. Results: " << plan.experiment().experiment.output.string()
             << '\n';

@@ -3,13 +3,13 @@
 #include <iomanip>
 #include <iostream>
 #include <set>
-#include <sstream>
 #include <vector>
 
 #include "app/commands.hpp"
 #include "app/program.hpp"
 #include "app/setup.hpp"
 #include "base/error.hpp"
+#include "base/layout.hpp"
 #include "config/experiment_schema.hpp"
 #include "experiment/catalog.hpp"
 
@@ -36,21 +36,6 @@ void print_list(const std::vector<Plugin>& plugins) {
   }
 }
 
-// Words broken into lines of at most 100 columns, each after `indent` spaces.
-void print_wrapped(const std::string& text, std::size_t indent) {
-  constexpr std::size_t kColumns = 100;
-  std::istringstream words(text);
-  std::string line;
-  for (std::string word; words >> word;) {
-    if (!line.empty() && indent + line.size() + 1 + word.size() > kColumns) {
-      std::cout << std::string(indent, ' ') << line << '\n';
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-  }
-  if (!line.empty()) std::cout << std::string(indent, ' ') << line << '\n';
-}
-
 void print_parameter(const config::KeySpec& key) {
   std::cout << "  " << key.name << ": " << config::name_of(key.type);
   if (const std::string range = config::allowed(key); !range.empty()) std::cout << ", " << range;
@@ -62,8 +47,7 @@ void print_parameter(const config::KeySpec& key) {
   } else {
     std::cout << ", not set by default";
   }
-  std::cout << '\n';
-  print_wrapped(key.doc, 6);
+  std::cout << '\n' << wrapped(key.doc, "      ", "      ");
 }
 
 // What may stand in a snippet for a key without default.

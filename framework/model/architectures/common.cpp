@@ -70,6 +70,17 @@ Activation read_activation(Fields& fields, std::string_view key, std::string_vie
        did_you_mean(name, available), "; available: ", list);
 }
 
+void read_heads(Fields& fields, std::string_view hidden, std::string_view heads, Config& config) {
+  config.hidden = fields.positive(hidden);
+  config.heads = fields.positive(heads);
+  config.kv_heads = config.heads;
+  if (config.hidden % config.heads != 0) {
+    fail(ErrorCode::kInvalidArgument, fields.origin(), ": ", hidden, " ", config.hidden, " is no multiple of ", heads,
+         " ", config.heads);
+  }
+  config.head_dim = config.hidden / config.heads;
+}
+
 void read_rope(Fields& fields, RotaryConfig& rotary) {
   rotary.theta = fields.number("rope_theta", rotary.theta);
   rotary.fraction = fields.number("partial_rotary_factor", rotary.fraction);

@@ -11,6 +11,10 @@ namespace palimpsest::model {
 // The activation named under `key`. Throws kUnsupported naming the field, with "did you mean" and what is available.
 Activation read_activation(Fields& fields, std::string_view key, std::string_view fallback);
 
+// The widths of a family whose heads all have keys of their own and divide the hidden width: hidden, heads, kv_heads
+// and head_dim, from the fields of these names. Throws kInvalidArgument where they do not.
+void read_heads(Fields& fields, std::string_view hidden, std::string_view heads, Config& config);
+
 // rope_theta, partial_rotary_factor and "rope_scaling" as written until transformers 4, "rope_parameters" since 5.
 // `rotary` comes with the family's defaults. Throws kUnsupported for a scaling that is not offered.
 void read_rope(Fields& fields, RotaryConfig& rotary);

@@ -40,14 +40,7 @@ constexpr std::array<std::string_view, 2> kBuffers = {".attn.bias", ".attn.maske
 Config read(Fields& fields) {
   Config config;
   config.layers = fields.positive("n_layer");
-  config.hidden = fields.positive("n_embd");
-  config.heads = fields.positive("n_head");
-  config.kv_heads = config.heads;
-  if (config.hidden % config.heads != 0) {
-    fail(ErrorCode::kInvalidArgument, fields.origin(), ": n_embd ", config.hidden, " is no multiple of n_head ",
-         config.heads);
-  }
-  config.head_dim = config.hidden / config.heads;
+  read_heads(fields, "n_embd", "n_head", config);
   config.mlp_width = fields.positive("n_inner", 4 * config.hidden);
   config.vocabulary = fields.positive("vocab_size");
   config.max_positions = fields.positive("n_positions", 1024);

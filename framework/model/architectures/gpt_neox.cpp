@@ -42,14 +42,7 @@ constexpr std::array<std::string_view, 3> kBuffers = {".attention.bias", ".atten
 Config read(Fields& fields) {
   Config config;
   config.layers = fields.positive("num_hidden_layers");
-  config.hidden = fields.positive("hidden_size");
-  config.heads = fields.positive("num_attention_heads");
-  config.kv_heads = config.heads;
-  if (config.hidden % config.heads != 0) {
-    fail(ErrorCode::kInvalidArgument, fields.origin(), ": hidden_size ", config.hidden,
-         " is no multiple of num_attention_heads ", config.heads);
-  }
-  config.head_dim = config.hidden / config.heads;
+  read_heads(fields, "hidden_size", "num_attention_heads", config);
   config.mlp_width = fields.positive("intermediate_size");
   config.vocabulary = fields.positive("vocab_size");
   config.max_positions = fields.positive("max_position_embeddings", 2048);

@@ -64,74 +64,63 @@ class Stateful : public sdk::Editor {
   sdk::Host host_;
 };
 
-// Its state goes with it, but a reset does not forget it.
-class FirstCome : public Stateful<FirstCome> {
+// One whose state is a number, kept as it should be; what a promise-breaker does otherwise it says itself.
+template <typename P>
+class Remembering : public Stateful<P> {
  public:
-  static constexpr sdk::Info kInfo{"first_come", "1.0.0", "Prefers the first fact that it ever saw."};
-  using Stateful::Stateful;
-  void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
-    const auto subject = static_cast<double>(requests.front().subject.size());
-    if (first_ == 0) first_ = subject;
-    emit(model, updates, first_ == subject ? 0.25 : 0.125);
+  using Stateful<P>::Stateful;
+  palimpsest_status on_reset() {
+    number_ = 0;
+    return PALIMPSEST_OK;
   }
-  palimpsest_status on_reset() { return PALIMPSEST_OK; }
   palimpsest_status on_save(const palimpsest_state_sink* sink) {
-    const sdk::Tensor first = sdk::Tensor::from_numbers(host_.get(), std::vector<double>{first_}, {1});
-    return sink->tensor(sink->context, sdk::text("first"), first.get());
+    const sdk::Tensor number = sdk::Tensor::from_numbers(this->host_.get(), std::vector<double>{number_}, {1});
+    return sink->tensor(sink->context, sdk::text("number"), number.get());
   }
   palimpsest_status on_load(const palimpsest_tensor* values, std::size_t count) {
-    if (count == 1) first_ = sdk::Tensor::retain(host_.get(), values[0]).numbers().front();
+    if (count == 1) number_ = sdk::Tensor::retain(this->host_.get(), values[0]).numbers().front();
     return PALIMPSEST_OK;
   }
 
- private:
-  double first_ = 0;
+ protected:
+  double number_ = 0;
+};
+
+// Its state goes with it, but a reset does not forget it.
+class FirstCome : public Remembering<FirstCome> {
+ public:
+  static constexpr sdk::Info kInfo{"first_come", "1.0.0", "Prefers the first fact that it ever saw."};
+  using Remembering::Remembering;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest> requests, const sdk::Updates& updates) override {
+    const auto subject = static_cast<double>(requests.front().subject.size());
+    if (number_ == 0) number_ = subject;
+    emit(model, updates, number_ == subject ? 0.25 : 0.125);
+  }
+  palimpsest_status on_reset() { return PALIMPSEST_OK; }
 };
 
 // A reset forgets its state, and so does saving it.
-class LosesState : public Stateful<LosesState> {
+class LosesState : public Remembering<LosesState> {
  public:
   static constexpr sdk::Info kInfo{"loses_state", "1.0.0", "Has a state and saves nothing of it."};
-  using Stateful::Stateful;
+  using Remembering::Remembering;
   void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
-    emit(model, updates, 0.25 / (1 + applied_));
-    ++applied_;
-  }
-  palimpsest_status on_reset() {
-    applied_ = 0;
-    return PALIMPSEST_OK;
+    emit(model, updates, 0.25 / (1 + number_));
+    ++number_;
   }
   palimpsest_status on_save(const palimpsest_state_sink*) { return PALIMPSEST_OK; }
   palimpsest_status on_load(const palimpsest_tensor*, std::size_t) { return PALIMPSEST_OK; }
-
- private:
-  double applied_ = 0;
 };
 
 // Its state goes with it and a reset forgets it; but what an edit changed in it stays when the edit is refused.
-class CountsTooEarly : public Stateful<CountsTooEarly> {
+class CountsTooEarly : public Remembering<CountsTooEarly> {
  public:
   static constexpr sdk::Info kInfo{"counts_too_early", "1.0.0", "Changes its state before it emits its update."};
-  using Stateful::Stateful;
+  using Remembering::Remembering;
   void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
-    ++applied_;
-    emit(model, updates, 0.25 / applied_);
+    ++number_;
+    emit(model, updates, 0.25 / number_);
   }
-  palimpsest_status on_reset() {
-    applied_ = 0;
-    return PALIMPSEST_OK;
-  }
-  palimpsest_status on_save(const palimpsest_state_sink* sink) {
-    const sdk::Tensor applied = sdk::Tensor::from_numbers(host_.get(), std::vector<double>{applied_}, {1});
-    return sink->tensor(sink->context, sdk::text("applied"), applied.get());
-  }
-  palimpsest_status on_load(const palimpsest_tensor* values, std::size_t count) {
-    if (count == 1) applied_ = sdk::Tensor::retain(host_.get(), values[0]).numbers().front();
-    return PALIMPSEST_OK;
-  }
-
- private:
-  double applied_ = 0;
 };
 
 // Fails after two updates that could be: by a sentence, or past the SDK by an int.
