@@ -6,6 +6,7 @@ import collections
 import json
 import pathlib
 import re
+import tomllib
 import unittest
 
 WORLD = pathlib.Path(__file__).resolve().parents[2] / "configs" / "facts" / "world.jsonl"
@@ -120,6 +121,15 @@ class WorldTest(unittest.TestCase):
                 self.assertEqual(answers[probe["prompt"]], probe["target"])
                 self.assertNotEqual(probe["target"], fact["target_new"], fact["id"])
                 self.assertNotEqual(probe["prompt"], fact["prompt"].replace("{}", fact["subject"]))
+
+    def test_settings_are_searched_on_other_subjects(self):
+        configs = WORLD.parents[1]
+        published = tomllib.loads((configs / "paper" / "common.toml").read_text(encoding="utf-8"))["facts"]["limit"]
+        first = tomllib.loads((configs / "tune" / "common.toml").read_text(encoding="utf-8"))["facts"]["first"]
+        names = [fact["subject"].lower() for fact in self.facts]
+        self.assertLess(published, first)
+        self.assertGreater(len(names), first + 300)
+        self.assertEqual(set(names[:published]) & set(names[first:]), set())
 
     def test_first_facts_span_the_relations(self):
         self.assertGreaterEqual(len({fact["relation"] for fact in self.facts[:60]}), 12)
