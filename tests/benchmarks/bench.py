@@ -25,6 +25,9 @@ ROWS = [
      "float32"),
     ("training step, bfloat16 autocast", "training", "bfloat16_autocast", "training_reference.py", "bfloat16_autocast"),
     ("ROME edit, one thread", "rome", "rome_edit", "rome_reference_benchmark.py", "rome_edit"),
+    ("MEMIT of 50 facts in one batch, one thread", "spread", "memit", "spread_reference_benchmark.py", "memit"),
+    ("AlphaEdit of 50 facts in one batch, one thread", "spread", "alphaedit", "spread_reference_benchmark.py",
+     "alphaedit"),
     ("retention probe, 100 facts x 50 tokens", "runtime", "generation", "runtime_reference.py", "generation"),
     ("second moments of 5 layers, 8,000 tokens", "runtime", "second_moments", "runtime_reference.py", "second_moments"),
     ("open to first logits of 10 tokens", "runtime", "open_to_first_logits", None, None),
@@ -114,9 +117,9 @@ def main():
           f"{'Gflop/s':>10}")
     for what, program, figure, script, counterpart in rows:
         print(line(what, best(mine, (program, figure)), best(reference, (script, counterpart)) if script else None))
-    print("plain Python: transformers with torch.optim.AdamW for training; tests/golden/rome_reference.py for the edit; one "
-          "prompt at a\ntime for the probe (10 of the 100 measured); one layer a pass for second moments. bound: the share "
-          "of the probe's rate (first\nnumber) that ours reaches.")
+    print("plain Python: transformers with torch.optim.AdamW for training; tests/golden/*_reference.py for the edits; one "
+          "prompt at a time\nfor the probe (10 of the 100 measured); one layer a pass for second moments. bound: the share of "
+          "the probe's rate (first\nnumber) that ours reaches.")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <ctime>
 #include <map>
 
 #include "benchmarks/facts.hpp"
@@ -37,6 +39,7 @@ void spread_edit(benchmark::State& state, const char* id) {
   plugin::Registry registry({PALIMPSEST_PLUGINS}, {PALIMPSEST_TORCH_TAG, PALIMPSEST_TORCH_VERSION, {}, {}});
   const model::Work before = model::work();
   std::size_t steps = 0;
+  const std::clock_t cpu_begin = std::clock();
   for (auto _ : state) {
     // An instance and a store of its own: null spaces are made anew, as for an experiment's first stage.
     session->get_or_compute = plugin::values_in_memory();
@@ -48,7 +51,9 @@ void spread_edit(benchmark::State& state, const char* id) {
     steps = static_cast<std::size_t>(
         std::count_if(records.begin(), records.end(), [](const auto& r) { return r.name == "loss"; }));
   }
+  const std::clock_t cpu_end = std::clock();
   const auto count = static_cast<double>(state.iterations());
+  state.counters["cpu_s"] = static_cast<double>(cpu_end - cpu_begin) / CLOCKS_PER_SEC / count;
   state.counters["facts"] = static_cast<double>(requests.size());
   state.counters["steps"] = static_cast<double>(steps);
   state.counters["layer_tokens"] = static_cast<double>((model::work() - before).layer_tokens) / count;
