@@ -220,6 +220,9 @@ void Maker::read_training() {
   out.measure_every = from.integer("measure_every");
   out.measure_epochs = from.list<double>("measure_epochs");
   out.matmul = from.text("matmul");
+  out.activation_checkpointing = from.boolean("activation_checkpointing");
+  out.optimizer_state = from.text("optimizer_state");
+  out.masters = from.text("masters");
 }
 
 std::vector<fs::path> plugin_folders(const Document& document, const Locations& locations) {

@@ -101,6 +101,8 @@ struct TrainingSection {
   std::int64_t measure_every = 0;
   std::vector<double> measure_epochs;
   std::string matmul;
+  bool activation_checkpointing = false;
+  std::string optimizer_state, masters;
 };
 
 struct RunSection {

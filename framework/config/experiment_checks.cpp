@@ -59,6 +59,10 @@ void Maker::check_training() {
   if (clean({"training.max_steps", "training.epochs"}) && training.max_steps == 0 && training.epochs == 0) {
     add("training", "max_steps", "found 0 here and in training.epochs, expected one of them above 0");
   }
+  if (clean({"training.masters", "model.dtype"}) && training.masters == "none" && made_.model.dtype != "bfloat16") {
+    add("training", "masters", "found \"none\" with model.dtype = \"", made_.model.dtype,
+        "\", expected it with model.dtype = \"bfloat16\": weights in float32 are stepped as they are");
+  }
   check_ascending("measure_steps", training.measure_steps);
   check_ascending("measure_epochs", training.measure_epochs);
   if (clean({"training.stop_gain_share", "training.stop_reference_gain"}) &&

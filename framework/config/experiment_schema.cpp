@@ -322,7 +322,17 @@ TableSpec training() {
               "Arithmetic of forward and backward passes; the weights that are trained stay float32."),
        choice("matmul", {"mkl", "onednn"},
               "Library of float32 matrix products on the CPU: oneDNN is faster on large ones, "
-              "slower on small ones.")},
+              "slower on small ones."),
+       boolean("activation_checkpointing", false,
+               "Keep only the input of each layer for the backward pass, which runs the layer again: less memory, one "
+               "more forward pass of every layer above the lowest trained weight. Changes no number."),
+       choice("optimizer_state", {"device", "host"},
+              "Where the two moments of AdamW lie, 8 bytes a trained number: beside the weights, or in the host's "
+              "memory, from where each step moves them in pieces. Changes no number."),
+       choice("masters", {"float32", "none"},
+              "What steps act on where `model.dtype` is `bfloat16`: float32 copies of the trained weights, of which the "
+              "model sees the rounding; or, without copies, the weights themselves, stepped in float32 and rounded "
+              "stochastically by the seed.")},
       false,
       false};
 }

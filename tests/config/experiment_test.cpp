@@ -194,6 +194,10 @@ TEST(Experiment, Training) {
       "--set: training.stop_reference_gain: found a value above 0, expected training.stop_gain_share above 0 with it");
   EXPECT_EQ(with({"training.stop_gain_share=0.9", "training.stop_reference_gain=0.2", "training.evaluate_every=5"}),
             "");
+  EXPECT_EQ(with({"training.masters=none"}),
+            "--set: training.masters: found \"none\" with model.dtype = \"float32\", expected it with model.dtype = "
+            "\"bfloat16\": weights in float32 are stepped as they are");
+  EXPECT_EQ(with({"training.masters=none", "model.dtype=bfloat16"}), "");
   // Without fine-tuning nobody reads these.
   EXPECT_EQ(with({"training.max_steps=0", "experiment.stages=[\"edit\"]"}), "");
 }
