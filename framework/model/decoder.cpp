@@ -20,7 +20,8 @@ ForwardResult forward(const Config& config, const Parameters& parameters, const 
 }
 
 at::Tensor causal_loss(const Config& config, const Parameters& parameters, const at::Tensor& token_ids,
-                       const std::vector<std::int64_t>& lengths, const at::Tensor& labels, const Overrides& overrides) {
+                       const std::vector<std::int64_t>& lengths, const at::Tensor& labels, const Overrides& overrides,
+                       bool recompute_layers) {
   if (!labels.defined() || !token_ids.defined() || labels.sizes() != token_ids.sizes() ||
       labels.scalar_type() != at::kLong) {
     fail(ErrorCode::kInvalidArgument, "labels must be int64 of token_ids' shape");
@@ -29,6 +30,7 @@ at::Tensor causal_loss(const Config& config, const Parameters& parameters, const
   request.token_ids = token_ids;
   request.lengths = lengths;
   request.overrides = overrides;
+  request.recompute_layers = recompute_layers;
   Pass pass(config, parameters, request);
 
   const Batch& batch = pass.batch();

@@ -54,7 +54,7 @@ struct Override {
   at::Tensor u, v;
   // Of a layer's matrix with U and V only, for adapters: every row of W + U V^T times its entry of `row_scale` [out],
   // and what the change of W reads in place of the layer's input x, for dropout. With both, W x + (s - 1) W d + s U V^T
-  // d, d = input(x).
+  // d, d = input(x). `input` gives the same for the same x, since a backward pass may ask again.
   at::Tensor row_scale = {};
   std::function<at::Tensor(const at::Tensor&)> input = {};
 };
@@ -79,6 +79,10 @@ struct ForwardRequest {
   std::vector<RowPosition> logits;
   std::vector<TargetPosition> logprobs;
   Overrides overrides;
+
+  // While grad mode is on, keep only the input of each layer for the backward pass, which runs the layer again
+  // (recomputed_layer.hpp). Layers whose sites are asked for, and all with a cache, run as ever.
+  bool recompute_layers = false;
 };
 
 struct ForwardResult {
@@ -96,10 +100,10 @@ inline ForwardResult forward(const Model& model, const ForwardRequest& request) 
 }
 
 // Training loss: mean cross-entropy of labels[r, t] != -100 predicted from the tokens before it in its row, as
-// transformers computes it from unshifted labels. token_ids, labels [rows, tokens] int64, lengths as above. Scalar
-// float32.
+// transformers computes it from unshifted labels. token_ids, labels [rows, tokens] int64, lengths and recompute_layers
+// as above. Scalar float32.
 at::Tensor causal_loss(const Config& config, const Parameters& parameters, const at::Tensor& token_ids,
                        const std::vector<std::int64_t>& lengths, const at::Tensor& labels,
-                       const Overrides& overrides = {});
+                       const Overrides& overrides = {}, bool recompute_layers = false);
 
 }  // namespace palimpsest::model

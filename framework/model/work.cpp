@@ -11,6 +11,7 @@ struct Counters {
   std::atomic<std::int64_t> padded_layer_tokens{0};
   std::atomic<std::int64_t> head_rows{0};
   std::atomic<std::int64_t> solves{0};
+  std::atomic<std::int64_t> recomputed_layer_tokens{0};
 };
 
 constinit Counters counters;
@@ -19,8 +20,12 @@ constinit Counters counters;
 
 Work work() {
   constexpr auto kOrder = std::memory_order_relaxed;
-  return {counters.forwards.load(kOrder), counters.layer_tokens.load(kOrder), counters.padded_layer_tokens.load(kOrder),
-          counters.head_rows.load(kOrder), counters.solves.load(kOrder)};
+  return {counters.forwards.load(kOrder),
+          counters.layer_tokens.load(kOrder),
+          counters.padded_layer_tokens.load(kOrder),
+          counters.head_rows.load(kOrder),
+          counters.solves.load(kOrder),
+          counters.recomputed_layer_tokens.load(kOrder)};
 }
 
 void count_work(const Work& done) {
@@ -30,6 +35,7 @@ void count_work(const Work& done) {
   counters.padded_layer_tokens.fetch_add(done.padded_layer_tokens, kOrder);
   counters.head_rows.fetch_add(done.head_rows, kOrder);
   counters.solves.fetch_add(done.solves, kOrder);
+  counters.recomputed_layer_tokens.fetch_add(done.recomputed_layer_tokens, kOrder);
 }
 
 }  // namespace palimpsest::model
