@@ -47,6 +47,16 @@ Rng::result_type Rng::operator()() {
   return block_[static_cast<std::size_t>(next_++)];
 }
 
+void Rng::numbers(std::uint64_t first, std::span<result_type> out) const {
+  std::uint64_t block = first / 4;
+  std::size_t within = static_cast<std::size_t>(first % 4), done = 0;
+  for (; done < out.size(); ++block, within = 0) {
+    const auto drawn = philox(
+        {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), counter_[2], counter_[3]}, key_);
+    for (; within < 4 && done < out.size(); ++within) out[done++] = drawn[within];
+  }
+}
+
 std::uint64_t Rng::below(std::uint64_t bound) {
   if (bound == 0) fail(ErrorCode::kInternal, "Rng::below(0)");
   const std::uint64_t limit = UINT64_MAX - UINT64_MAX % bound;

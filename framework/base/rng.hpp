@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,6 +23,9 @@ class Rng {
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return UINT32_MAX; }
   result_type operator()();
+  // Numbers `first`, `first` + 1, ... of the stream, counted from its beginning, whatever was drawn: any part of a long
+  // stream, in any order, on several threads at once.
+  void numbers(std::uint64_t first, std::span<result_type> out) const;
 
   // Uniform in [0, bound), exactly (rejection); bound > 0.
   std::uint64_t below(std::uint64_t bound);

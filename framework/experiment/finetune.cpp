@@ -27,7 +27,11 @@ training::TrainingOptions options_of(const config::Experiment& e, bool measured_
   training::TrainingOptions o;
   o.tuning = {training::parse_tuning_method(e.tuning.method), e.tuning.rank, e.tuning.alpha, e.tuning.dropout,
               training::parse_targets(e.tuning.targets)};
-  o.adamw = {t.weight_decay, t.beta1, t.beta2, t.epsilon};
+  o.adamw = {.weight_decay = t.weight_decay,
+             .beta1 = t.beta1,
+             .beta2 = t.beta2,
+             .epsilon = t.epsilon,
+             .state = training::parse_state_place(t.optimizer_state)};
   o.schedule = {training::parse_schedule(t.schedule), t.learning_rate, t.warmup};
   o.batch_size = t.batch_size;
   o.accumulation = t.accumulation;
@@ -42,6 +46,8 @@ training::TrainingOptions options_of(const config::Experiment& e, bool measured_
   if (measured_before) std::erase(o.measure.steps, 0);
   o.precision = training::parse_precision(t.precision);
   o.matmul = training::parse_matmul(t.matmul);
+  o.activation_checkpointing = t.activation_checkpointing;
+  o.masters = training::parse_masters(t.masters);
   return o;
 }
 
@@ -208,6 +214,7 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
     // In the arithmetic of training: what enters and what is trained are then compared alike.
     const training::ArithmeticScope arithmetic(options.precision, options.matmul);
     task->prepare_loss(entering);
+    entering.recompute_layers = options.activation_checkpointing;
     data.loss = [&task, model = entering](const model::Parameters& weights, const model::Overrides& adapters,
                                           bool validation, std::span<const std::int64_t> rows) mutable {
       model.current = weights;

@@ -34,6 +34,14 @@ at::Tensor kaiming_uniform(std::int64_t rank, std::int64_t inputs, const at::Ten
   return a.to(options);
 }
 
+// x with `share` of its values set to 0 and the others raised for it. torch's own generator, so that masks of large
+// inputs are drawn quickly; the same seed and shape give the same mask.
+at::Tensor dropped(const at::Tensor& x, double share, std::uint64_t seed) {
+  at::Tensor mask = at::empty(x.sizes(), at::kFloat);
+  mask.bernoulli_(1 - share, at::detail::createCPUGenerator(seed)).div_(1 - share);
+  return x * mask.to(x.device(), x.scalar_type());
+}
+
 }  // namespace
 
 std::string_view name_of(TuningMethod method) { return kMethods[static_cast<std::size_t>(method)]; }
@@ -87,11 +95,6 @@ std::vector<std::size_t> adapted(const model::Parameters& parameters, const std:
   return places;
 }
 
-// torch's own generator, so that masks of large inputs are drawn quickly; its seed comes from a named stream.
-struct Adapters::DropoutStream {
-  at::Generator generator;
-};
-
 Adapters::Adapters(const model::Parameters& entering, const std::vector<Decision>& decisions,
                    const TuningOptions& options, std::uint64_t seed)
     : entering_(entering),
@@ -125,23 +128,13 @@ Adapters::Adapters(const model::Parameters& entering, const std::vector<Decision
     }
     adapters_.push_back(std::move(adapter));
   }
-  if (dropout_ > 0) {
-    Rng rng(seed, "training.adapters.dropout");
-    const std::uint64_t high = rng(), low = rng();
-    stream_ = std::make_shared<DropoutStream>(at::detail::createCPUGenerator(high << 32 | low));
-  }
+  if (dropout_ > 0) dropout_seeds_.emplace(seed, "training.adapters.dropout");
 }
 
 at::Tensor Adapters::row_norms(const Adapter& adapter) const {
   const c10::NoGradGuard no_grad;
   const at::Tensor whole = at::addmm(entering_[adapter.place], adapter.b.detach(), adapter.a.detach(), 1, scaling_);
   return at::linalg_vector_norm(whole, 2, at::IntArrayRef{1});
-}
-
-at::Tensor Adapters::dropped(const at::Tensor& x) {
-  at::Tensor mask = at::empty(x.sizes(), at::kFloat);
-  mask.bernoulli_(1 - dropout_, stream_->generator).div_(1 - dropout_);
-  return x * mask.to(x.device(), x.scalar_type());
 }
 
 model::Overrides Adapters::overrides() {
@@ -151,7 +144,11 @@ model::Overrides Adapters::overrides() {
     made.u = adapter.b * scaling_;
     made.v = adapter.a.t();
     if (method_ == TuningMethod::kDora) made.row_scale = adapter.magnitude / adapter.norm;
-    if (stream_) made.input = [this](const at::Tensor& x) { return dropped(x); };
+    if (dropout_seeds_) {
+      made.input = [seed = (*dropout_seeds_)(), share = dropout_](const at::Tensor& x) {
+        return dropped(x, share, seed);
+      };
+    }
   }
   return overrides;
 }

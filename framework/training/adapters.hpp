@@ -12,11 +12,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/rng.hpp"
 #include "model/decoder.hpp"
 #include "model/parameters.hpp"
 #include "training/decision.hpp"
@@ -60,7 +61,8 @@ class Adapters {
   const std::vector<at::Tensor>& trained() const { return trained_; }
   const std::vector<std::string>& names() const { return names_; }
 
-  // The adapted weights for one forward and backward pass, dropout included. Draws new dropout every time.
+  // The adapted weights for one forward and backward pass, dropout included: every call draws anew, and what it gives
+  // drops the same wherever it is used.
   model::Overrides overrides();
   // To be called after the leaves were written: DoRA's norms follow.
   void stepped();
@@ -74,9 +76,6 @@ class Adapters {
     at::Tensor norm;  // of the rows of W + s B A, without graph
   };
   at::Tensor row_norms(const Adapter& adapter) const;
-  at::Tensor dropped(const at::Tensor& x);
-
-  struct DropoutStream;
 
   model::Parameters entering_;
   TuningMethod method_;
@@ -84,7 +83,7 @@ class Adapters {
   std::vector<Adapter> adapters_;
   std::vector<at::Tensor> trained_;
   std::vector<std::string> names_;
-  std::shared_ptr<DropoutStream> stream_;
+  std::optional<Rng> dropout_seeds_;  // one for every adapter of a pass; nothing without dropout
 };
 
 }  // namespace palimpsest::training

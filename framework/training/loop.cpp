@@ -40,9 +40,10 @@ Chunk make_chunk(std::span<const Example> examples, std::span<const std::int64_t
 
 // The mean loss of the chunk, a scalar.
 at::Tensor chunk_loss(const model::Config& config, const model::Parameters& weights, const model::Overrides& overrides,
-                      const Chunk& chunk, bool validation, const RowLoss& own) {
+                      const Chunk& chunk, bool validation, bool recompute_layers, const RowLoss& own) {
   if (own) return own(weights, overrides, validation, chunk.rows);
-  return model::causal_loss(config, weights, chunk.batch.token_ids, chunk.batch.lengths, chunk.batch.labels, overrides);
+  return model::causal_loss(config, weights, chunk.batch.token_ids, chunk.batch.lengths, chunk.batch.labels, overrides,
+                            recompute_layers);
 }
 
 struct LossSum {
@@ -71,7 +72,7 @@ class Run {
 
   TrainingResult go() {
     const KeptPagesScope kept_pages;
-    AdamW optimizer(trained_, options_.adamw);
+    AdamW optimizer(trained_, options_.adamw, {seed_, trained_names_});
     evaluate(0);
     measure(0, false);
     std::int64_t step = 0;
@@ -128,6 +129,10 @@ class Run {
         fail(ErrorCode::kInvalidArgument, "training: ", info.name, " is held as ", at::toString(weight.scalar_type()),
              "; open the model in float32 or bfloat16");
       }
+      if (!narrow && options_.masters == Masters::kNone) {
+        fail(ErrorCode::kInvalidArgument, "training: masters = none is for a model in bfloat16, and ", info.name,
+             " is held in float32; set model.dtype = \"bfloat16\", or masters = \"float32\"");
+      }
       if (narrow && options_.tuning.method != TuningMethod::kFull) {
         fail(ErrorCode::kUnsupported, "training: ", name_of(options_.tuning.method), " of a model in bfloat16 (",
              info.name, "); set model.dtype = \"float32\", or tune in full");
@@ -146,13 +151,15 @@ class Run {
       }
       // torch's own allocations are aligned to 64 bytes, and contiguous here whatever the entering strides. The steps
       // of a small rate would be lost in bfloat16: what is trained is a float32 copy, of which the model sees the
-      // rounding.
-      const at::Tensor copy = at::empty(weight.sizes(), weight.options().dtype(at::kFloat).requires_grad(false));
+      // rounding, or is rounded stochastically.
+      const bool rounded = narrow && options_.masters == Masters::kFloat32;
+      const at::ScalarType dtype = rounded ? at::kFloat : weight.scalar_type();
+      const at::Tensor copy = at::empty(weight.sizes(), weight.options().dtype(dtype).requires_grad(false));
       copy.copy_(weight.detach());
-      views.push_back(narrow ? weight : copy.detach());
+      views.push_back(rounded ? weight : copy.detach());
       copy.requires_grad_(true);
-      tensors.push_back(narrow ? weight.detach() : copy);
-      if (narrow) rounded_.emplace_back(i, trained_.size());
+      tensors.push_back(rounded ? weight.detach() : copy);
+      if (rounded) rounded_.emplace_back(i, trained_.size());
       trained_.push_back(copy);
       trained_names_.push_back(info.name);
       if (!decisions[i].projections.empty()) {
@@ -195,7 +202,8 @@ class Run {
       for (const auto& [place, trained] : rounded_) {
         overrides[entering_.infos()[place].name].dense = trained_[trained].to(at::kBFloat16);
       }
-      const at::Tensor loss = chunk_loss(config_, graph_, overrides, chunk, false, data_.loss);
+      const at::Tensor loss =
+          chunk_loss(config_, graph_, overrides, chunk, false, options_.activation_checkpointing, data_.loss);
       const auto value = loss.item<double>();
       if (!std::isfinite(value)) {
         fail(ErrorCode::kNumeric, "training: the loss of step ", step, " is ", value,
@@ -317,7 +325,7 @@ class Run {
   std::vector<at::Tensor> trained_;
   std::vector<std::string> trained_names_;
   std::vector<std::pair<std::size_t, DisplacementGuard>> guards_;  // by place in trained_
-  std::vector<std::pair<std::size_t, std::size_t>> rounded_;       // bfloat16: place in entering_, place in trained_
+  std::vector<std::pair<std::size_t, std::size_t>> rounded_;       // with masters: place in entering_, in trained_
   std::optional<Adapters> adapters_;
   model::Parameters graph_;    // trained ones require grad; with adapters none
   model::Parameters current_;  // the same weights without graph, or the merged ones: through current()
@@ -350,7 +358,8 @@ double validation_loss(const model::Config& config, const model::Parameters& par
     std::vector<std::int64_t> rows(count);
     std::iota(rows.begin(), rows.end(), static_cast<std::int64_t>(begin));
     const Chunk chunk = make_chunk(examples, rows, bool(loss));
-    sum += chunk_loss(config, parameters, {}, chunk, true, loss).item<double>() * static_cast<double>(chunk.counted);
+    sum += chunk_loss(config, parameters, {}, chunk, true, false, loss).item<double>() *
+           static_cast<double>(chunk.counted);
     counted += chunk.counted;
   }
   return sum / static_cast<double>(counted);

@@ -19,6 +19,7 @@
 #include "training/batches.hpp"
 #include "training/decision.hpp"
 #include "training/measure_plan.hpp"
+#include "training/memory.hpp"
 #include "training/optimizer.hpp"
 #include "training/schedule.hpp"
 #include "training/stopping.hpp"
@@ -40,6 +41,8 @@ struct TrainingOptions {
   MeasureOptions measure;
   Precision precision = Precision::kFloat32;
   Matmul matmul = Matmul::kMkl;
+  bool activation_checkpointing = false;  // recompute_layers of the causal loss; a task's own loss sees to its own
+  Masters masters = Masters::kFloat32;    // what steps of a model in bfloat16 act on
 };
 
 // A task's own loss in place of the causal one: the mean over these rows of the training or the validation examples, a
@@ -104,8 +107,8 @@ struct Callbacks {
 
 // `decisions` holds one per parameter, in their order. The seed orders the examples. Throws Error: kInvalidArgument (no
 // parameter may change, decisions of another number, weights of another type, options or rows that cannot work),
-// kOutOfRange, kUnsupported (check_matmul, adapted()), kNumeric naming the step at which the loss or a gradient was not
-// finite, kCancelled, and whatever a callback throws.
+// kOutOfRange, kUnsupported (check_matmul, adapted(), what bfloat16 does not go with), kNumeric naming the step at
+// which the loss or a gradient was not finite, kCancelled, and whatever a callback throws.
 TrainingResult train(const model::Config& config, const model::Parameters& entering, const TrainingData& data,
                      const std::vector<Decision>& decisions, const TrainingOptions& options, std::uint64_t seed,
                      const Callbacks& callbacks = {});

@@ -32,6 +32,24 @@ TEST(Rng, StreamIsFrozen) {
   EXPECT_EQ(first, expected);
 }
 
+TEST(Rng, NumbersOfAnyPlaceAreThoseDrawnOneByOne) {
+  Rng rng(5, "places");
+  std::vector<std::uint32_t> drawn(50);
+  for (auto& number : drawn) number = rng();
+  for (std::size_t first = 0; first < 9; ++first) {
+    for (std::size_t count = 0; first + count <= 20; ++count) {
+      std::vector<std::uint32_t> part(count);
+      rng.numbers(first, part);  // whatever was drawn before
+      EXPECT_EQ(part, std::vector<std::uint32_t>(drawn.begin() + static_cast<std::ptrdiff_t>(first),
+                                                 drawn.begin() + static_cast<std::ptrdiff_t>(first + count)));
+    }
+  }
+  // Nothing moved.
+  Rng fresh(5, "places");
+  for (int i = 0; i < 50; ++i) fresh();
+  EXPECT_EQ(rng(), fresh());
+}
+
 TEST(Rng, UniformHasTheMomentsOfTheUniform) {
   Rng rng(3, "uniform");
   double sum = 0, squares = 0;

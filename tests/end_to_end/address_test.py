@@ -29,6 +29,8 @@ SETTINGS = [
     ("augmenter={ id = \"paraphrase\", count = 1 }", "stage", "augmenter"),
     ("training.learning_rate=2e-3", "part", "training"),
     ("training.max_steps=5", "part", "training"),
+    ("training.activation_checkpointing=true", "part", "training"),
+    ('training.optimizer_state="host"', "part", "training"),
     ('filter.mode="off"', "part", "filter"),
     ("task.score_documents=5", "part", "task"),
     ("freeze_policy={ id = \"layer_range\", first = 0, last = 0 }", "part", "freeze_policy"),

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import shutil
 import unittest
 
 import h5py
@@ -112,6 +113,18 @@ class Tasks(unittest.TestCase):
         self.assertLess(dose.validation_loss_after["pairs,r0"], dose.validation_loss_before["pairs,r0"])
         # Three steps of two pairs, both responses of each counted.
         self.assertGreater(dose.tokens["pairs,r0"], 3 * 2 * 2 * 8)
+
+    def test_activation_checkpointing_reaches_a_loss_of_the_tasks_own_and_changes_no_number(self):
+        with World(store_of=self.world) as world:
+            shutil.copy(self.world.tiny / "pairs.jsonl", world.tiny)
+            world.run(sets=("experiment.replicates=1", "training.max_steps=3", "training.block_size=80",
+                            "training.activation_checkpointing=true",
+                            f'sweep.variants=[{{ name = "pairs", task = {task_of("pairs")} }}]'))
+            found = {}
+            for output in (self.world.output, world.output):
+                with h5py.File(output / "cells" / "pairs,r0.h5") as file:
+                    found[output] = [list(file[f"training/{column}"]) for column in ("loss", "gradient_norm")]
+        self.assertEqual(*found.values())
 
     def test_csv_gives_what_jsonl_gives(self):
         with World() as world:

@@ -118,6 +118,7 @@ struct palimpsest_model {
   palimpsest::model::Parameters edited;
   palimpsest::model::Parameters current;
   palimpsest::model::Overrides adapters;  // of fine-tuning, part of the current weights; a plugin's own overrides win
+  bool recompute_layers = false;          // activation checkpointing: ForwardRequest
   std::vector<palimpsest::model::Update> updates;
   std::uint64_t seed = 0;
   std::optional<std::uint32_t> store_scope;  // as in HostContext

@@ -107,6 +107,7 @@ palimpsest_status forward(palimpsest_model* model, const palimpsest_forward_requ
       if (raw->stage == PALIMPSEST_STAGE_CURRENT) {
         request.overrides.insert(model->adapters.begin(), model->adapters.end());
       }
+      request.recompute_layers = model->recompute_layers;
       model::ForwardResult result = model::forward(config, model->at(raw->stage), request);
       for (size_t i = 0; i < result.captured.size(); ++i) out->captured[i] = new_handle(result.captured[i]);
       // Float32, as the contract says, also of a model in bfloat16.
