@@ -5,9 +5,10 @@
     make_tokenizer_golden.py tests/tokenizer/data
 
 Two are trained on the sentences below: tokenizer.json, byte-level BPE, and characters.json, BPE over characters with byte
-fallback. golden.json and golden_characters.json hold variants of them (other normalizers, pre-tokenizers, decoders,
+fallback. Those that the folder holds already are kept: which of equally rare characters get a place is not the same in every
+training. golden.json and golden_characters.json hold variants of them (other normalizers, pre-tokenizers, decoders,
 post-processors, model options, added tokens: the families of models among them), each with the ids, offsets (in characters)
-and decoded text of every case, and the ids of targets after prompts.
+and decoded text of every case, the ids of targets after prompts, and those of responses behind white space.
 """
 
 import argparse
@@ -90,6 +91,13 @@ CONTINUATIONS = [
     ("The mother tongue of Zażółć \U0001f600 is", "French, of course"),
     ("In 1492 the number was", "1,000,000 or 42"),
     ("cafe\u0301 e\u0301\u0302", "e\u0301te\u0301 東京"),
+]
+# Prompts that end in white space and the responses behind them, whose ids are the last ones of both as one text.
+RESPONSES = [
+    ("### Response:\n", "Paris"),
+    ("Question: two  spaces\n\nAnswer:\n", "The capital of France, of course.\nIt is not Rome."),
+    ("Zażółć \U0001f600\n", "  東京 e\u0301te\u0301 42"),
+    ("tabs\t", "'s and \u2581 marks"),
 ]
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -295,6 +303,15 @@ def continuations_of(tokenizer):
             yield {"prompt": prompt, "target": target, "ids": whole[len(before):]}
 
 
+def responses_of(tokenizer):
+    """As continuations_of, of what stands behind white space as it is."""
+    for prompt, response in RESPONSES:
+        before = tokenizer.encode(prompt, add_special_tokens=False).ids
+        whole = tokenizer.encode(prompt + response, add_special_tokens=False).ids
+        if whole[:len(before)] == before:
+            yield {"prompt": prompt, "response": response, "ids": whole[len(before):]}
+
+
 def write_golden(path, base, variants):
     out = []
     for name, overrides, options, lost in variants:
@@ -311,6 +328,7 @@ def write_golden(path, base, variants):
             pieces.append({"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False)})
         out.append({"name": name, "overrides": overrides, "model_options": options, "removed_tokens": lost,
                     "cases": list(cases_of(name, tokenizer)), "continuations": list(continuations_of(tokenizer)),
+                    "responses": list(responses_of(tokenizer)),
                     "pieces": pieces})
     with open(path, "w", encoding="ascii") as file:
         file.write('{"made_by": "tokenizers %s",\n"texts": [\n' % tokenizers.__version__)
@@ -320,17 +338,20 @@ def write_golden(path, base, variants):
         file.write("\n]}\n")
 
 
+def kept_or(path, make):
+    """The tokenizer that the file holds; where there is none it is made, and written."""
+    if not path.exists():
+        path.write_text(json.dumps(make(), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    base = train()
-    base["pre_tokenizer"] = byte_level()
-    characters = train_characters()
-    for name, document in (("tokenizer", base), ("characters", characters)):
-        (folder / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n",
-                                             encoding="utf-8")
+    base = kept_or(folder / "tokenizer.json", lambda: {**train(), "pre_tokenizer": byte_level()})
+    characters = kept_or(folder / "characters.json", train_characters)
     write_golden(folder / "golden.json", base, byte_level_variants(base))
     write_golden(folder / "golden_characters.json", characters, character_variants(characters))
 

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "model/decoder.hpp"
 #include "model/generation.hpp"
@@ -75,6 +77,23 @@ TEST(InstructionTask, RendersTheRowAndLearnsTheResponse) {
   // What a row puts into a place is not itself a template.
   EXPECT_EQ(tokenizer.decode(task.example(PALIMPSEST_VALIDATION, 2).token_ids),
             "I: Tell me\nX: of {instruction}\nR:\nno<|end|>");
+}
+
+// Under a vocabulary that puts the mark of a space before every text of its own (Llama 2, Mistral).
+TEST(InstructionTask, ResponseGoesOnFromThePromptWithoutAMark) {
+  World world;
+  const auto session = session_over(world, instructions());
+  session->tokenizer =
+      model::Tokenizer::open(std::filesystem::path(PALIMPSEST_TEST_DATA) / "tokenizer" / "data" / "characters.json");
+  plugin::Task task(find("finetune-task", "instruction"), session, short_templates());
+  task.prepare(world.model());
+  const plugin::Example example = task.example(PALIMPSEST_TRAIN, 0);
+  const std::string prompt = "I: Name a city\nX: in the north\nR:\n";
+  EXPECT_EQ(example.token_ids, session->tokenizer->encode_prompt(prompt + "Oslo").ids);
+  const auto first = std::find_if(example.labels.begin(), example.labels.end(), [](auto id) { return id != -100; });
+  ASSERT_NE(first, example.labels.end());
+  EXPECT_EQ(*first, session->tokenizer->encode_continuation("Oslo").ids.front());
+  EXPECT_NE(*first, session->tokenizer->encode("Oslo").ids.front());
 }
 
 TEST(InstructionTask, PublishedPromptIsTheDefault) {

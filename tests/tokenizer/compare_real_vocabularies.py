@@ -141,6 +141,7 @@ def main():
     parser.add_argument("--least-lines", type=int, default=0)
     parser.add_argument("--most-lines", type=int)
     parser.add_argument("--marks", type=int, default=0)
+    parser.add_argument("--continuations", action="store_true")
     parser.add_argument("--speed", action="store_true")
     arguments = parser.parse_args()
     arguments.code_points = False

@@ -7,7 +7,8 @@
 Texts: of a .jsonl or .json file every text value of every row, at any depth; of any other file every line. Compared are ids,
 offsets and the decoded text. The code points are all 1,112,064 that UTF-8 can write, so those assigned in any Unicode version
 are among them, each alone and in one text with letters, digits, spaces and apostrophes around it. Marks: random sequences of
-what normal forms compose, decompose and reorder. With --variants FOLDER the tokenizers are those of make_tokenizer_golden.py
+what normal forms compose, decompose and reorder. Continuations: each real line is cut where one of its words, or of its tokens
+where the tokenizer knows no words, begins; the second half, going on behind the first, has the last ids of the line. With --variants FOLDER the tokenizers are those of make_tokenizer_golden.py
 there, by name. Prints the counts; the exit status is 1 when anything differs or too few lines were given.
 """
 
@@ -128,8 +129,8 @@ class Comparison:
             len(self.theirs.encode(text, add_special_tokens=False).ids) for text in map(chr, range(128)))
         self.compared = self.different = self.offsets_compared = 0
 
-    def ours(self, texts):
-        process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def ours(self, texts, *what):
+        process = subprocess.Popen([*self.command, *what], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
         def write():
             for text in texts:
@@ -170,6 +171,25 @@ class Comparison:
                 if offsets != encoding.offsets:
                     self.report("offsets", text, offsets, encoding.offsets)
 
+    def continuations(self, texts):
+        """Cuts each text in two; ours of the second half, behind the first, against the last ids of theirs of the whole."""
+        pick = random.Random(5)
+        cuts = []
+        for text, whole in zip(texts, self.untrimmed.encode_batch(texts, add_special_tokens=False)):
+            places = seams(text, whole)
+            if self.normal_form and unicodedata.normalize("NFC", text) != text or not places:
+                continue
+            at = pick.choice(places)
+            begin = whole.offsets[at][0]
+            if self.untrimmed.encode(text[:begin], add_special_tokens=False).ids == whole.ids[:at]:
+                cuts.append((text[begin:], whole.ids[at:]))
+        for (text, ids), row in zip(cuts, self.ours([text for text, _ in cuts], "continuations")):
+            self.compared += 1
+            if row["ids"] != ids:
+                self.report("ids of a continuation", text, row["ids"], ids)
+            elif row["decoded"] != text:
+                self.report("decoded continuation", text, row["decoded"], text)
+
     def report(self, what, text, ours, theirs):
         self.different += 1
         if self.different <= SHOWN:
@@ -179,6 +199,15 @@ class Comparison:
                 print(f"  first at token {first}: {ours[first]}, Hugging Face {theirs[first]}")
             else:
                 print(f"  Palimpsest:   {ascii(ours)}\n  Hugging Face: {ascii(theirs)}")
+
+
+def seams(text, encoding):
+    """The tokens at which a text may be cut in two: what begins there begins a word, where there are several, and the cut is one
+    between characters."""
+    offsets, words = encoding.offsets, encoding.word_ids
+    cut_into_words = len(set(words)) > 1
+    return [i for i in range(1, len(offsets)) if offsets[i - 1][1] == offsets[i][0] > 0
+            and (words[i - 1] != words[i] or not cut_into_words)]
 
 
 def in_characters(text, offsets):
@@ -227,6 +256,12 @@ def compare(arguments, name, tokenizer, texts):
         different += comparison.different
         print(f"{name}{kind} compared: {count} in {comparison.compared} texts, with offsets: {comparison.offsets_compared}, "
               f"different: {comparison.different}", flush=True)
+    if arguments.continuations:
+        comparison = Comparison(arguments.dump, tokenizer)
+        comparison.continuations(texts)
+        different += comparison.different + (comparison.compared < len(texts) // 2)
+        print(f"{name}continuations compared: {comparison.compared} of {len(texts)} lines, different: {comparison.different}",
+              flush=True)
     if arguments.speed:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         speed(Comparison(arguments.dump, tokenizer), texts)
@@ -245,6 +280,7 @@ def main():
     parser.add_argument("--code-points", action="store_true")
     parser.add_argument("--together", type=int, default=1, help="code points in one text: quicker, and coarser reports")
     parser.add_argument("--marks", type=int, default=0, metavar="COUNT", help="random sequences of marks")
+    parser.add_argument("--continuations", action="store_true", help="of the texts, each cut in two")
     parser.add_argument("--speed", action="store_true")
     arguments = parser.parse_args()
 

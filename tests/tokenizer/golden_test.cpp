@@ -119,6 +119,14 @@ TEST_P(EqualsHuggingFace, InTheIdsOfTargetsAfterPrompts) {
   }
 }
 
+TEST_P(EqualsHuggingFace, InTheIdsOfResponsesBehindWhiteSpace) {
+  const auto tokenizer = open_document(with_overrides(GetParam()));
+  for (const json& entry : GetParam().value->at("responses")) {
+    const auto ids = entry.at("ids").get<std::vector<std::int64_t>>();
+    EXPECT_EQ(tokenizer->encode_continuation(entry.at("response").get<std::string>()).ids, ids) << entry;
+  }
+}
+
 std::string variant_name(const testing::TestParamInfo<Variant>& info) {
   return info.param.value->at("name").get<std::string>();
 }

@@ -1,11 +1,11 @@
 // Reads a tokenizer.json and texts, writes what the tokenizer makes of them: the other half of
 // compare_with_huggingface.py.
 //
-//   tokenizer_dump TOKENIZER_JSON [REPEATS] < texts.jsonl > ids.jsonl
+//   tokenizer_dump TOKENIZER_JSON [continuations | REPEATS] < texts.jsonl > ids.jsonl
 //
 // Each line read is a JSON text; each line written is {"ids": [...], "offsets": [begin, end, ...], "decoded": "..."}.
-// With REPEATS the texts are only encoded, that many times, and one line with bytes and seconds of processor time is
-// written.
+// With `continuations` the texts go on behind others; with REPEATS they are only encoded, that many times, and one line
+// with bytes and seconds of processor time is written.
 #include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -40,17 +40,18 @@ void measure(const Tokenizer& tokenizer, int repeats) {
             << "\n";
 }
 
-void dump(const Tokenizer& tokenizer) {
+void dump(const Tokenizer& tokenizer, bool continuations) {
   for (std::string line; std::getline(std::cin, line);) {
     const auto text = nlohmann::json::parse(line).get<std::string>();
-    const Encoding encoding = tokenizer.encode(text);
+    const Encoding encoding = continuations ? tokenizer.encode_continuation(text) : tokenizer.encode(text);
     nlohmann::json offsets = nlohmann::json::array();
     for (const auto& [first, last] : encoding.offsets) {
       offsets.push_back(first);
       offsets.push_back(last);
     }
-    const nlohmann::json out = {
-        {"ids", encoding.ids}, {"offsets", std::move(offsets)}, {"decoded", tokenizer.decode(encoding.ids)}};
+    const std::string decoded =
+        continuations ? tokenizer.decode_continuation(encoding.ids) : tokenizer.decode(encoding.ids);
+    const nlohmann::json out = {{"ids", encoding.ids}, {"offsets", std::move(offsets)}, {"decoded", decoded}};
     std::cout << out.dump() << '\n';
   }
 }
@@ -59,17 +60,18 @@ void dump(const Tokenizer& tokenizer) {
 
 int main(int count, char** arguments) {
   if (count < 2 || count > 3) {
-    std::cerr << "usage: tokenizer_dump TOKENIZER_JSON [REPEATS] < texts.jsonl\n";
+    std::cerr << "usage: tokenizer_dump TOKENIZER_JSON [continuations | REPEATS] < texts.jsonl\n";
     return 2;
   }
   std::ios::sync_with_stdio(false);
   std::cin.tie(nullptr);
   try {
     const auto tokenizer = Tokenizer::open(arguments[1]);
-    if (count == 3) {
-      measure(*tokenizer, std::stoi(arguments[2]));
+    const std::string what = count == 3 ? arguments[2] : "";
+    if (what.empty() || what == "continuations") {
+      dump(*tokenizer, !what.empty());
     } else {
-      dump(*tokenizer);
+      measure(*tokenizer, std::stoi(what));
     }
   } catch (const std::exception& error) {
     std::cerr << "tokenizer_dump: " << error.what() << "\n";

@@ -300,6 +300,29 @@ TEST(TargetRule, ContinuationsGoOnAsTheyStand) {
   EXPECT_EQ(text_of("the<s>the"), (std::vector<std::string>{"the", "<s>", "\u2581the"}));
 }
 
+TEST(TargetRule, PromptAndContinuationDecodeToOneText) {
+  for (const char* name : {"tokenizer.json", "characters.json"}) {
+    const auto tokenizer = open_document(base_document(name));
+    // Behind white space, behind a word, and where one token of the joined text would stand on both sides.
+    for (const auto& [prompt, continuation] :
+         {std::pair("Answer:\n", "the capital"), std::pair("two  ", "the"), std::pair("the", " the"),
+          std::pair("th", "e capital"), std::pair("x\n", "  \u6771\n")}) {
+      std::vector<std::int64_t> joined = tokenizer->encode_prompt(prompt).ids;
+      const Encoding encoded = tokenizer->encode_continuation(continuation);
+      joined.insert(joined.end(), encoded.ids.begin(), encoded.ids.end());
+      EXPECT_EQ(tokenizer->decode(joined), cat(prompt, continuation)) << name;
+      EXPECT_EQ(encoded.offsets.back().second, std::string_view(continuation).size());
+    }
+  }
+}
+
+TEST(TargetRule, ContinuationsOfByteLevelVocabulariesAreTexts) {
+  const auto tokenizer = open_document(base_document("tokenizer.json"));
+  for (const char* text : {"the capital", " the", "\n\nx  y ", "It's 42.", "\u6771\u4eac"}) {
+    EXPECT_EQ(tokenizer->encode_continuation(text).ids, tokenizer->encode(text).ids) << text;
+  }
+}
+
 TEST(Tokenizer, DecodesTokenByTokenWhatItDecodesAtOnce) {
   const auto tokenizer = open_document(base_document("characters.json"));
   const std::string text = "The capital, 東京 \U0001F600 of  the \u2581 country\n";

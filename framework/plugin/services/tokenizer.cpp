@@ -16,15 +16,23 @@ const model::Tokenizer& tokenizer_of(const palimpsest_host* host) {
   return *session->tokenizer;
 }
 
+model::Encoding encoded(const model::Tokenizer& tokenizer, std::string_view text, palimpsest_encode_as as) {
+  switch (as) {
+    case PALIMPSEST_ENCODE_TEXT: return tokenizer.encode(text);
+    case PALIMPSEST_ENCODE_PROMPT: return tokenizer.encode_prompt(text);
+    case PALIMPSEST_ENCODE_TARGET: return tokenizer.encode_target(text);
+    case PALIMPSEST_ENCODE_CONTINUATION: return tokenizer.encode_continuation(text);
+    default: break;
+  }
+  fail(ErrorCode::kInvalidArgument, "a text was to be encoded as ", as,
+       "; expected one of PALIMPSEST_ENCODE_TEXT, _PROMPT, _TARGET, _CONTINUATION (0 to 3)");
+}
+
 palimpsest_status encode(const palimpsest_host* host, palimpsest_text text, palimpsest_encode_as as,
                          const palimpsest_token_sink* sink) {
   palimpsest_status sink_status = PALIMPSEST_OK;
   const palimpsest_status status = guarded([&] {
-    const model::Tokenizer& tokenizer = tokenizer_of(host);
-    const std::string_view given = view(text);
-    const model::Encoding encoding = as == PALIMPSEST_ENCODE_TARGET   ? tokenizer.encode_target(given)
-                                     : as == PALIMPSEST_ENCODE_PROMPT ? tokenizer.encode_prompt(given)
-                                                                      : tokenizer.encode(given);
+    const model::Encoding encoding = encoded(tokenizer_of(host), view(text), as);
     std::vector<size_t> begins, ends;
     for (const auto& [begin, end] : encoding.offsets) {
       begins.push_back(begin);

@@ -309,6 +309,9 @@ static palimpsest_status use_tokenizer(every_service* self) {
   EXPECT(tokenizer != NULL);
   TRY(tokenizer->encode(self->host, text(sentence), PALIMPSEST_ENCODE_TEXT, &tokens));
   TRY(tokenizer->decode(self->host, kept.ids, kept.count, &decoded));
+  TRY(tokenizer->encode(self->host, text(sentence), PALIMPSEST_ENCODE_CONTINUATION, &tokens));
+  TRY(tokenizer->decode(self->host, kept.ids, kept.count, &decoded));
+  EXPECT(tokenizer->encode(self->host, text(sentence), 4, &tokens) == PALIMPSEST_INVALID_ARGUMENT);
   TRY(tokenizer->subject_last_token(self->host, text("{} lives in"), text("Alma Dorn"), &index));
   EXPECT(index > 0 && index < (int64_t)kept.count);
   TRY(tokenizer->special_ids(self->host, &bos, &eos, &pad));

@@ -12,9 +12,10 @@ extern "C" {
 
 typedef int32_t palimpsest_encode_as;
 enum {
-  PALIMPSEST_ENCODE_TEXT = 0,   /* ids of the text alone */
-  PALIMPSEST_ENCODE_PROMPT = 1, /* with BOS if the tokenizer's post-processor adds it */
-  PALIMPSEST_ENCODE_TARGET = 2  /* with a leading space where the tokenizer wants one, never BOS */
+  PALIMPSEST_ENCODE_TEXT = 0,        /* ids of the text alone */
+  PALIMPSEST_ENCODE_PROMPT = 1,      /* with BOS if the tokenizer's post-processor adds it */
+  PALIMPSEST_ENCODE_TARGET = 2,      /* with a leading space where the tokenizer wants one, never BOS */
+  PALIMPSEST_ENCODE_CONTINUATION = 3 /* as it stands behind other text: no space, no mark of one, no BOS before it */
 };
 
 typedef struct palimpsest_token_sink {
@@ -36,8 +37,8 @@ typedef struct palimpsest_text_sink {
 typedef struct palimpsest_tokenizer_v1 {
   /* The ids of a text.
    * When: at any time where a model is open. Ownership: text and sink live for the call.
-   * Thread: instance. Errors: INVALID_ARGUMENT for text that is not UTF-8, UNSUPPORTED where no model is open, what the
-   * sink returned. */
+   * Thread: instance. Errors: INVALID_ARGUMENT for text that is not UTF-8 and for another `as`, UNSUPPORTED where no
+   * model is open, what the sink returned. */
   palimpsest_status (*encode)(const palimpsest_host* host, palimpsest_text text, palimpsest_encode_as as,
                               const palimpsest_token_sink* sink);
   /* The text of ids, special tokens written out.

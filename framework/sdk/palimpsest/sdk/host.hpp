@@ -69,6 +69,10 @@ class Host {
   std::vector<std::int64_t> encode_target(std::string_view target) const {
     return encode(target, PALIMPSEST_ENCODE_TARGET).ids;
   }
+  // Of a text that goes on behind another one, as it stands: encode_prompt(a) and these ids decode to `a` and the text.
+  std::vector<std::int64_t> encode_continuation(std::string_view continuation) const {
+    return encode(continuation, PALIMPSEST_ENCODE_CONTINUATION).ids;
+  }
   std::string decode(const std::vector<std::int64_t>& ids) const {
     std::string decoded;
     const palimpsest_text_sink sink{&decoded, [](void* context, palimpsest_text made) {

@@ -82,13 +82,17 @@ struct Prompted {
   std::size_t size() const { return prompt.size() + response.size(); }
 };
 
-// The prompt as a prompt; the response as it is after white space, as a target (with a leading space where the
-// tokenizer wants one) after anything else; then the end-of-text token, where the tokenizer has one and `ended` is set.
-// Throws Error(PALIMPSEST_INVALID_ARGUMENT) when either has no token.
+// How a response goes on from its prompt: as it stands after white space; with a space between them, where the
+// tokenizer wants one, after anything else; as a text of its own after nothing.
+inline palimpsest_encode_as response_after(std::string_view prompt) {
+  if (prompt.empty()) return PALIMPSEST_ENCODE_TEXT;
+  return is_space(prompt.back()) ? PALIMPSEST_ENCODE_CONTINUATION : PALIMPSEST_ENCODE_TARGET;
+}
+
+// The prompt as a prompt; the response as it follows it; then the end-of-text token, where the tokenizer has one and
+// `ended` is set. Throws Error(PALIMPSEST_INVALID_ARGUMENT) when either has no token.
 inline Prompted prompted(const Host& host, std::string_view prompt, std::string_view response, bool ended = true) {
-  const bool after_space = prompt.empty() || is_space(prompt.back());
-  Prompted made{host.encode_prompt(prompt),
-                host.encode(response, after_space ? PALIMPSEST_ENCODE_TEXT : PALIMPSEST_ENCODE_TARGET).ids};
+  Prompted made{host.encode_prompt(prompt), host.encode(response, response_after(prompt)).ids};
   if (made.prompt.empty()) fail(PALIMPSEST_INVALID_ARGUMENT, "the prompt \"", prompt, "\" has no tokens");
   if (made.response.empty()) {
     fail(PALIMPSEST_INVALID_ARGUMENT, "the response to \"", prompt, "\" has no tokens; expected some text");
