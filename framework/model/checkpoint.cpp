@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -70,9 +71,14 @@ at::Tensor mapped(const TensorView& view, const std::shared_ptr<const Checkpoint
   return tensor;
 }
 
+// Whether products read the tensor as it lies: row by row, or column by column, as GPT-2's matrices are stored.
+bool in_order(const at::Tensor& tensor) {
+  return tensor.is_contiguous() || (tensor.dim() == 2 && tensor.stride(0) == 1 && tensor.stride(1) >= tensor.size(0));
+}
+
 // The tensor as the model holds it: itself if its bytes can be used where they lie.
 at::Tensor settled(const at::Tensor& tensor, const OpenOptions& options) {
-  const bool usable = options.device.is_cpu() && tensor.scalar_type() == options.dtype && tensor.is_contiguous() &&
+  const bool usable = options.device.is_cpu() && tensor.scalar_type() == options.dtype && in_order(tensor) &&
                       reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % kAlignment == 0;
   if (usable || options.in_place) return tensor;
   return at::empty(tensor.sizes(), at::TensorOptions().dtype(options.dtype).device(options.device)).copy_(tensor);
@@ -149,6 +155,7 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
   std::vector<at::Tensor> tensors;
   std::set<std::string, std::less<>> expected;
   const bool bare = lacks_prefix(architecture, *checkpoint);
+  std::map<std::string, at::Tensor> fused;  // stored tensors, until the last parameter of each is taken
   for (const ParameterInfo& info : infos) {
     StoredName stored = stored_name(architecture, info.name);
     if (bare && stored.name.starts_with(architecture.prefix)) stored.name.erase(0, architecture.prefix.size());
@@ -165,7 +172,12 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
       fail(ErrorCode::kInvalidArgument, folder.string(), ": tensor ", stored.name, " has shape ",
            shape_text(view->shape), ", expected ", shape_text(shape), " from config.json");
     }
-    tensors.push_back(settled(parameter_of(mapped(*view, checkpoint), stored, model.config), options));
+    // Settled as it is stored, and only then turned and cut: how a parameter lies in memory, and with it the last bits
+    // of products, depends on the architecture, not on the file's dtype and alignment.
+    at::Tensor& whole = fused[stored.name];
+    if (!whole.defined()) whole = settled(mapped(*view, checkpoint), options);
+    tensors.push_back(settled(parameter_of(whole, stored, model.config), options));
+    if (stored.fused == Fused::kNo || stored.part + 1 == kFusedParts) fused.erase(stored.name);
     if (options.check_finite) check_finite(tensors.back(), stored.name, folder);
   }
   // A tied head may be stored all the same; it is embed.weight again.

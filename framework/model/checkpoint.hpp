@@ -1,8 +1,9 @@
 // A model as it lies in a Hugging Face folder (config.json, tokenizer.json, *.safetensors), in and out.
 //
 // Opening checks everything before anything runs: each tensor present once, of the expected shape and a float dtype,
-// none left over. Weights already in the wanted dtype, on the CPU and aligned to 64 bytes stay in the mapped file;
-// others are copied to aligned memory, because small products give other bits at other alignments.
+// none left over. Weights already in the wanted dtype, on the CPU and aligned to 64 bytes stay in the mapped file,
+// whose pages all processes share; others are copied to aligned memory, because small products give other bits at other
+// alignments. A matrix [out, in] that is stored [in, out] is a view of what is stored: column by column.
 #pragma once
 
 #include <filesystem>

@@ -61,7 +61,7 @@ Parameters apply(const Parameters& parameters, const Update& update) {
   const at::Tensor changed = update.u.defined()
                                  ? at::addmm(sum, update.u.to(weight.device()), update.v.to(weight.device()).t())
                                  : at::add(sum, update.dense.to(weight.device()));
-  at::Tensor rounded = changed.to(weight.scalar_type());
+  at::Tensor rounded = changed.to(weight.scalar_type()).contiguous();
   if (!at::isfinite(rounded).all().item<bool>()) {
     fail(ErrorCode::kNumeric, "the update of ", update.parameter, " leaves weights that are not finite");
   }

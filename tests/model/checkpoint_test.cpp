@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -58,6 +59,19 @@ class CheckpointFolder : public ::testing::Test {
 
   fs::path folder;
 };
+
+// Whether the bytes lie in the mapped file, by the kernel's list of mappings.
+bool is_in_file(const at::Tensor& tensor, const fs::path& file) {
+  const auto address = reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr());
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    char dash = 0;
+    std::istringstream(line) >> std::hex >> begin >> dash >> end;
+    if (begin <= address && address < end) return line.ends_with(fs::canonical(file).string());
+  }
+  return false;
+}
 
 TEST_F(CheckpointFolder, MissingWrongAndExtraTensorsAreNamed) {
   rewrite([](auto& tensors) { named(tensors, "model.norm.weight").name = "model.nrm.weight"; });
@@ -195,6 +209,31 @@ TEST_F(CheckpointFolder, AModelMaySaveOverItself) {
 TEST(CheckpointDigest, FollowsTheBytes) {
   EXPECT_EQ(open_model(golden_folder("llama_tied")).digest(), open_model(golden_folder("llama_tied")).digest());
   EXPECT_NE(open_model(golden_folder("llama_tied")).digest(), open_model(golden_folder("llama_rope3")).digest());
+}
+
+// What is stored in the model's dtype, aligned, is not copied: so that workers share its pages. Of GPT-2, whose
+// matrices are stored [in, out] and whose query, key and value lie in one, views of what is stored. (Every tensor of
+// these three takes a multiple of 64 bytes, so that the one behind it is aligned too.)
+TEST_F(CheckpointFolder, WeightsOfAnAlignedFileStayInIt) {
+  for (const std::string name : {"llama_tied", "gpt2", "gptj"}) {
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      OpenOptions options;
+      options.dtype = dtype;
+      save_model(open_model(golden_folder(name), options), folder);
+      const Model model = open_model(folder, options);
+      for (std::size_t i = 0; i < model.parameters.size(); ++i) {
+        EXPECT_TRUE(is_in_file(model.parameters[i], folder / "model.safetensors"))
+            << name << ": " << model.parameters.infos()[i].name;
+      }
+    }
+  }
+}
+
+TEST_F(CheckpointFolder, StoredInAnotherDtypeIsCopied) {
+  const Model model = open_model(folder, {.dtype = at::kBFloat16});
+  for (std::size_t i = 0; i < model.parameters.size(); ++i) {
+    EXPECT_FALSE(is_in_file(model.parameters[i], folder / "model.safetensors"));
+  }
 }
 
 TEST(CheckpointMemory, TensorsAreAligned) {

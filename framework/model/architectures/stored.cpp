@@ -10,9 +10,7 @@
 namespace palimpsest::model {
 namespace {
 
-constexpr std::int64_t kParts = 3;  // query, key, value
-
-using Parts = std::array<at::Tensor, kParts>;
+using Parts = std::array<at::Tensor, kFusedParts>;
 
 // [heads, head_dim, ...] of a query, key or value [heads * head_dim, ...].
 at::Tensor by_head(const at::Tensor& part, const Config& config) {
@@ -32,7 +30,7 @@ at::Tensor fuse(const Parts& parts, Fused fused, const Config& config) {
 }  // namespace
 
 std::vector<std::int64_t> stored_shape(const StoredName& stored, std::vector<std::int64_t> shape) {
-  if (stored.fused != Fused::kNo) shape.front() *= kParts;
+  if (stored.fused != Fused::kNo) shape.front() *= kFusedParts;
   if (stored.transposed && shape.size() == 2) std::swap(shape.front(), shape.back());
   return shape;
 }
@@ -42,11 +40,11 @@ at::Tensor parameter_of(const at::Tensor& tensor, const StoredName& stored, cons
   switch (stored.fused) {
     case Fused::kNo: return upright;
     case Fused::kStacked: {
-      const std::int64_t rows = upright.size(0) / kParts;
+      const std::int64_t rows = upright.size(0) / kFusedParts;
       return upright.narrow(0, stored.part * rows, rows);
     }
     case Fused::kByHead:
-      return upright.unflatten(0, {config.heads, kParts, config.head_dim}).select(1, stored.part).flatten(0, 1);
+      return upright.unflatten(0, {config.heads, kFusedParts, config.head_dim}).select(1, stored.part).flatten(0, 1);
   }
   fail(ErrorCode::kInternal, "no such layout of a fused tensor: ", static_cast<int>(stored.fused));
 }
@@ -64,7 +62,7 @@ std::vector<std::pair<std::string, at::Tensor>> stored_tensors(const Config& con
       Parts& parts = fused[stored.name];
       parts.at(static_cast<std::size_t>(stored.part)) = std::move(tensor);
       // The value comes last in the order of the forward pass, and with it the tensor is whole.
-      if (stored.part + 1 < kParts) continue;
+      if (stored.part + 1 < kFusedParts) continue;
       tensor = fuse(parts, stored.fused, config);
       fused.erase(stored.name);
     }

@@ -15,6 +15,9 @@
 
 namespace palimpsest::model {
 
+// Query, key and value: what a fused tensor holds.
+inline constexpr std::int64_t kFusedParts = 3;
+
 // The shape of the stored tensor that holds a parameter of this shape.
 std::vector<std::int64_t> stored_shape(const StoredName& stored, std::vector<std::int64_t> shape);
 

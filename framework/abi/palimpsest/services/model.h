@@ -91,8 +91,9 @@ typedef struct palimpsest_model_v1 {
    * When: while the model lives, which is the call that it was passed to; so for all below. Ownership: *out is the
    * caller's. Thread: instance. Errors: none known. */
   palimpsest_status (*info)(palimpsest_model* model, palimpsest_model_info* out);
-  /* The weight by canonical name, in the model's dtype. It must not be written to: what was given stays what it was,
-   * also when the model changes later. When: as info. Ownership: *out is the caller's to release. Thread: instance.
+  /* The weight by canonical name, in the model's dtype, with the strides that its file gives it (GPT-2's matrices lie
+   * column by column). It must not be written to: what was given stays what it was, also when the model changes later.
+   * When: as info. Ownership: *out is the caller's to release. Thread: instance.
    * Errors: NOT_FOUND, with the nearest names. */
   palimpsest_status (*parameter)(palimpsest_model* model, palimpsest_stage stage, palimpsest_text name,
                                  palimpsest_tensor* out);
