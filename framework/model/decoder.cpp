@@ -51,8 +51,9 @@ at::Tensor causal_loss(const Config& config, const Parameters& parameters, const
   count_work({.head_rows = static_cast<std::int64_t>(targets.size())});
   const at::Tensor target = at::tensor(targets, at::kLong).to(rows.device());
   const std::vector<HeadTerm> terms = pass.weights().head_terms(pass.head_name() + ".weight", rows);
-  if (terms.size() == 1) return cross_entropy(terms.front().x, terms.front().weight, target);
-  return target_logprobs(terms, target).mean().neg();
+  const at::Tensor bias = pass.weights().head_bias();
+  if (terms.size() == 1) return cross_entropy(terms.front().x, terms.front().weight, target, bias);
+  return target_logprobs(terms, target, bias).mean().neg();
 }
 
 }  // namespace palimpsest::model

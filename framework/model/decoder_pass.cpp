@@ -252,9 +252,7 @@ ForwardResult Pass::result() {
   ForwardResult result;
   if (!request_.logits.empty()) {
     const at::Tensor rows = final_rows(places(request_.logits, "logits"));
-    result.logits = weights_.linear(head_name(), rows);
-    // A tied head's weight brings no bias with it.
-    if (config_.tied_head && config_.head_bias) result.logits = result.logits + weights_.dense("head.bias");
+    result.logits = weights_.linear(head_name() + ".weight", weights_.find_dense("head.bias"), rows);
   }
   if (!request_.logprobs.empty()) {
     std::vector<RowPosition> positions;
@@ -265,7 +263,8 @@ ForwardResult Pass::result() {
     }
     const at::Tensor rows = final_rows(places(positions, "logprobs"));
     result.logprobs =
-        target_logprobs(weights_.head_terms(head_name() + ".weight", rows), at::tensor(targets, at::kLong));
+        target_logprobs(weights_.head_terms(head_name() + ".weight", rows), at::tensor(targets, at::kLong),
+                        weights_.head_bias());
   }
   count_work({.head_rows = static_cast<std::int64_t>(request_.logits.size() + request_.logprobs.size())});
   result.captured = std::move(captured_);

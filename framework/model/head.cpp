@@ -39,9 +39,11 @@ Dtypes dtypes_of(const at::Tensor& x) {
 // Takes the logits of a chunk of rows at a time into buffers that are made once.
 class ChunkedLogits {
  public:
-  ChunkedLogits(std::vector<at::Tensor> inputs, std::vector<at::Tensor> weights, Dtypes dtypes,
+  // `bias` may be undefined or empty: none.
+  ChunkedLogits(std::vector<at::Tensor> inputs, std::vector<at::Tensor> weights, const at::Tensor& bias, Dtypes dtypes,
                 std::int64_t chunk_elements = kChunkElements)
       : inputs_(std::move(inputs)), weights_(std::move(weights)), dtypes_(dtypes) {
+    if (bias.defined() && bias.numel() > 0) bias_ = bias.to(dtypes.product);
     rows_ = inputs_.front().size(0);
     const std::int64_t vocabulary = weights_.front().size(0);
     const std::int64_t most =
@@ -60,7 +62,9 @@ class ChunkedLogits {
     at::Tensor out = product_.narrow(0, 0, count);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const at::Tensor x = inputs_[i].narrow(0, begin, count);
-      if (i == 0) {
+      if (i == 0 && bias_.defined()) {
+        at::addmm_out(out, bias_, x, weights_[i].t());
+      } else if (i == 0) {
         at::mm_out(out, x, weights_[i].t());
       } else {
         out.addmm_(x, weights_[i].t());
@@ -77,11 +81,15 @@ class ChunkedLogits {
     return wide_.narrow(0, 0, count).copy_(out);
   }
 
-  // The gradients that flow from d loss / d logits of these rows: of inputs in their rows, of weights added up from a
-  // first chunk (begin 0) on. Undefined tensors are not wanted.
+  // The gradients that flow from d loss / d logits of these rows: of inputs in their rows, of weights and bias added up
+  // from a first chunk (begin 0) on. Undefined tensors are not wanted.
   void backward(const at::Tensor& d_logits, std::int64_t begin, std::vector<at::Tensor>& d_inputs,
-                std::vector<at::Tensor>& d_weights) {
+                std::vector<at::Tensor>& d_weights, at::Tensor& d_bias) {
     const std::int64_t count = d_logits.size(0);
+    if (d_bias.defined()) {
+      const at::Tensor part = d_logits.sum(0, false, dtypes_.sum);
+      begin == 0 ? d_bias.copy_(part) : d_bias.add_(part);
+    }
     at::Tensor d = d_logits;
     if (d.scalar_type() != dtypes_.product) d = product_.narrow(0, 0, count).copy_(d_logits);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -109,6 +117,7 @@ class ChunkedLogits {
 
  private:
   std::vector<at::Tensor> inputs_, weights_;
+  at::Tensor bias_;
   Dtypes dtypes_;
   std::int64_t rows_ = 0, chunk_ = 1;
   at::Tensor product_, wide_;
@@ -123,6 +132,11 @@ void check_targets(const at::Tensor& targets, std::int64_t vocabulary, std::stri
   }
 }
 
+void check_bias(const at::Tensor& bias, const at::Tensor& weight) {
+  if (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0))) return;
+  fail(ErrorCode::kInvalidArgument, "head: expected a bias [", weight.size(0), "], found ", bias.sizes());
+}
+
 void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets) {
   if (x.dim() != 2 || weight.dim() != 2 || targets.dim() != 1 || x.size(1) != weight.size(1) ||
       x.size(0) != targets.size(0)) {
@@ -135,9 +149,10 @@ void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& x2, const at::Tensor& weight2, const at::Tensor& targets) {
+                            const at::Tensor& x2, const at::Tensor& weight2, const at::Tensor& bias,
+                            const at::Tensor& targets) {
     const Dtypes dtypes = dtypes_of(x);
-    ChunkedLogits logits = make(x, weight, x2, weight2, dtypes);
+    ChunkedLogits logits = make(x, weight, x2, weight2, bias, dtypes);
     const at::Tensor logprobs = at::empty({logits.rows()}, x.options().dtype(dtypes.sum));
     const at::Tensor normaliser = at::empty_like(logprobs);
     for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
@@ -149,7 +164,7 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
       normaliser.narrow(0, begin, count).copy_(sum);
       logprobs.narrow(0, begin, count).copy_(picked - sum);
     }
-    context->save_for_backward({x, weight, x2, weight2, targets, normaliser});
+    context->save_for_backward({x, weight, x2, weight2, bias, targets, normaliser});
     context->saved_data["product"] = static_cast<std::int64_t>(dtypes.product);
     context->saved_data["sum"] = static_cast<std::int64_t>(dtypes.sum);
     return logprobs;
@@ -157,10 +172,10 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &targets = saved[4], &normaliser = saved[5];
+    const at::Tensor &bias = saved[4], &targets = saved[5], &normaliser = saved[6];
     const Dtypes dtypes{static_cast<at::ScalarType>(context->saved_data["product"].toInt()),
                         static_cast<at::ScalarType>(context->saved_data["sum"].toInt())};
-    ChunkedLogits logits = make(saved[0], saved[1], saved[2], saved[3], dtypes);
+    ChunkedLogits logits = make(saved[0], saved[1], saved[2], saved[3], bias, dtypes);
     const at::Tensor d_logprobs = gradients[0].to(dtypes.sum).contiguous();
     std::vector<at::Tensor> d_inputs, d_weights;
     for (std::size_t term = 0; term < (saved[3].numel() > 0 ? 2U : 1U); ++term) {
@@ -170,36 +185,43 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
                               ? at::zeros(weight.sizes(), weight.options().dtype(dtypes.sum))
                               : at::Tensor());
     }
+    const bool wants_bias = bias.numel() > 0 && context->needs_input_grad(4);
+    at::Tensor d_bias = wants_bias ? at::zeros(bias.sizes(), bias.options().dtype(dtypes.sum)) : at::Tensor();
     for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
       const std::int64_t count = std::min(logits.chunk(), logits.rows() - begin);
       const at::Tensor d = d_logprobs.narrow(0, begin, count).unsqueeze(1);
       at::Tensor chunk = logits.logits(begin, count);
       chunk.sub_(normaliser.narrow(0, begin, count).unsqueeze(1)).exp_().mul_(d.neg());
       chunk.scatter_add_(1, targets.narrow(0, begin, count).unsqueeze(1), d);
-      logits.backward(chunk, begin, d_inputs, d_weights);
+      logits.backward(chunk, begin, d_inputs, d_weights, d_bias);
     }
-    variable_list result(5);
+    variable_list result(6);
     for (std::size_t term = 0; term < d_inputs.size(); ++term) {
       result[2 * term] = d_inputs[term];
       if (d_weights[term].defined()) result[2 * term + 1] = d_weights[term].to(saved[2 * term + 1].scalar_type());
     }
+    if (wants_bias) result[4] = d_bias.to(bias.scalar_type());
     return result;
   }
 
  private:
   static ChunkedLogits make(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& x2,
-                            const at::Tensor& weight2, Dtypes dtypes) {
+                            const at::Tensor& weight2, const at::Tensor& bias, Dtypes dtypes) {
     std::vector<at::Tensor> inputs = {x.to(dtypes.product)}, weights = {weight.to(dtypes.product)};
     if (weight2.numel() > 0) {
       inputs.push_back(x2.to(dtypes.product));
       weights.push_back(weight2.to(dtypes.product));
     }
-    return ChunkedLogits(std::move(inputs), std::move(weights), dtypes);
+    return ChunkedLogits(std::move(inputs), std::move(weights), bias, dtypes);
   }
 };
 
 struct LossAndGradients {
-  at::Tensor loss, d_hidden, d_weight;
+  at::Tensor loss, d_hidden, d_weight, d_bias;
+};
+
+struct Wanted {
+  bool hidden = false, weight = false, bias = false;
 };
 
 // Sum of log p(target) over the rows of a chunk of logits; these become the gradient of -share times the sum, if
@@ -239,16 +261,18 @@ double chunk_logprob_anywhere(at::Tensor& logits, const at::Tensor& targets, dou
   return sum;
 }
 
-LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
-                                       bool want_hidden, bool want_weight) {
+LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& bias,
+                                       const at::Tensor& labels, const Wanted& wanted) {
   const Dtypes dtypes = dtypes_of(hidden);
   const bool fast = hidden.device().is_cpu() && (dtypes.product == at::kFloat || dtypes.product == at::kBFloat16);
-  ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, dtypes, kTrainingChunkElements);
+  ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, bias, dtypes, kTrainingChunkElements);
   LossAndGradients result;
   std::vector<at::Tensor> d_inputs(1), d_weights(1);
-  if (want_hidden) d_inputs[0] = at::empty(hidden.sizes(), hidden.options());
-  if (want_weight) d_weights[0] = at::empty(weight.sizes(), weight.options().dtype(dtypes.sum));
-  const bool want_gradient = want_hidden || want_weight;
+  at::Tensor d_bias;
+  if (wanted.hidden) d_inputs[0] = at::empty(hidden.sizes(), hidden.options());
+  if (wanted.weight) d_weights[0] = at::empty(weight.sizes(), weight.options().dtype(dtypes.sum));
+  if (wanted.bias) d_bias = at::empty(bias.sizes(), bias.options().dtype(dtypes.sum));
+  const bool want_gradient = wanted.hidden || wanted.weight || wanted.bias;
   const double share = 1.0 / static_cast<double>(logits.rows());
   double total = 0;
   for (std::int64_t begin = 0; begin < logits.rows(); begin += logits.chunk()) {
@@ -257,22 +281,27 @@ LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tenso
     at::Tensor chunk = fast ? logits.products(begin, count) : logits.logits(begin, count);
     total -= fast ? chunk_logprob(chunk, targets, share, want_gradient)
                   : chunk_logprob_anywhere(chunk, targets, share, want_gradient);
-    if (want_gradient) logits.backward(chunk, begin, d_inputs, d_weights);
+    if (want_gradient) logits.backward(chunk, begin, d_inputs, d_weights, d_bias);
   }
   result.loss = at::full({}, total * share, hidden.options().dtype(dtypes.sum).requires_grad(false));
   result.d_hidden = d_inputs[0];
-  if (want_weight) result.d_weight = d_weights[0].to(weight.scalar_type());
+  if (wanted.weight) result.d_weight = d_weights[0].to(weight.scalar_type());
+  if (wanted.bias) result.d_bias = d_bias.to(bias.scalar_type());
   return result;
 }
 
 class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
  public:
+  // An empty bias is none.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
-                            const at::Tensor& labels) {
-    LossAndGradients result =
-        chunked_cross_entropy(hidden, weight, labels, context->needs_input_grad(0), context->needs_input_grad(1));
+                            const at::Tensor& bias, const at::Tensor& labels) {
+    const Wanted wanted{.hidden = context->needs_input_grad(0),
+                        .weight = context->needs_input_grad(1),
+                        .bias = bias.numel() > 0 && context->needs_input_grad(2)};
+    LossAndGradients result = chunked_cross_entropy(hidden, weight, bias, labels, wanted);
     context->saved_data["d_hidden"] = result.d_hidden;
     context->saved_data["d_weight"] = result.d_weight;
+    context->saved_data["d_bias"] = result.d_bias;
     return result.loss;
   }
 
@@ -281,8 +310,8 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
     const at::Tensor scale = gradients[0];
     // As a number, not in the gradient's dtype: rounded to bfloat16, a chunk's share would weigh it wrongly.
     const double share = scale.item<double>();
-    variable_list result(3);
-    const std::array<const char*, 2> names = {"d_hidden", "d_weight"};
+    variable_list result(4);
+    const std::array<const char*, 3> names = {"d_hidden", "d_weight", "d_bias"};
     for (std::size_t i = 0; i < names.size(); ++i) {
       auto& slot = context->saved_data[names[i]];
       if (slot.isNone() || !slot.toTensor().defined()) {
@@ -301,20 +330,24 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
 
 }  // namespace
 
-at::Tensor target_logprobs(const std::vector<HeadTerm>& terms, const at::Tensor& targets) {
+at::Tensor target_logprobs(const std::vector<HeadTerm>& terms, const at::Tensor& targets, const at::Tensor& bias) {
   if (terms.empty() || terms.size() > 2) {
     fail(ErrorCode::kInvalidArgument, "target_logprobs takes one or two terms, found ", terms.size());
   }
   for (const HeadTerm& term : terms) check_shapes(term.x, term.weight, targets);
+  check_bias(bias, terms.front().weight);
   check_targets(targets, terms.front().weight.size(0), "target token");
   // Custom functions take no undefined tensors: an empty one stands for a term that is not there.
   const at::Tensor none = at::empty({0}, terms[0].x.options());
   const HeadTerm second = terms.size() == 2 ? terms[1] : HeadTerm{none, none};
-  return TargetLogprobs::apply(terms[0].x, terms[0].weight, second.x, second.weight, targets.to(terms[0].x.device()));
+  return TargetLogprobs::apply(terms[0].x, terms[0].weight, second.x, second.weight, bias.defined() ? bias : none,
+                               targets.to(terms[0].x.device()));
 }
 
-at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels) {
+at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                         const at::Tensor& bias) {
   check_shapes(hidden, weight, labels);
+  check_bias(bias, weight);
   const at::Tensor counted = (labels != kIgnored).nonzero().squeeze(1);
   if (counted.numel() == 0) {
     fail(ErrorCode::kInvalidArgument, "cross_entropy: none of the ", labels.numel(), " labels counts (all are ",
@@ -324,10 +357,11 @@ at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, con
   const at::Tensor used = (all ? labels : labels.index_select(0, counted)).to(hidden.device()).contiguous();
   check_targets(used, weight.size(0), "label");
   const at::Tensor rows = all ? hidden : hidden.index_select(0, counted.to(hidden.device()));
-  if (at::GradMode::is_enabled() && (rows.requires_grad() || weight.requires_grad())) {
-    return CrossEntropy::apply(rows, weight, used);
+  const at::Tensor added = bias.defined() ? bias : at::empty({0}, weight.options().requires_grad(false));
+  if (at::GradMode::is_enabled() && (rows.requires_grad() || weight.requires_grad() || added.requires_grad())) {
+    return CrossEntropy::apply(rows, weight, added, used);
   }
-  return chunked_cross_entropy(rows, weight, used, false, false).loss;
+  return chunked_cross_entropy(rows, weight, added, used, {}).loss;
 }
 
 }  // namespace palimpsest::model

@@ -57,8 +57,10 @@ const at::Tensor& Weights::dense(const std::string& name) const {
 }
 
 at::Tensor Weights::linear(const std::string& stem, const at::Tensor& x) const {
-  const std::string name = stem + ".weight";
-  const at::Tensor* bias = find_dense(stem + ".bias");
+  return linear(stem + ".weight", find_dense(stem + ".bias"), x);
+}
+
+at::Tensor Weights::linear(const std::string& name, const at::Tensor* bias, const at::Tensor& x) const {
   const Override* change = override_of(name);
   const bool low_rank = change != nullptr && change->u.defined();
   const bool scaled = low_rank && change->row_scale.defined();
@@ -95,17 +97,12 @@ std::vector<HeadTerm> Weights::head_terms(const std::string& name, const at::Ten
   if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
     terms.push_back({at::linear(x, change->v.t()), change->u});
   }
-  if (const at::Tensor* bias = find_dense("head.bias")) {
-    // A bias is one more column, read with 1. It goes with the low-rank columns, which are few: the weight is not
-    // copied.
-    const HeadTerm column = {at::ones({x.size(0), 1}, x.options()), bias->unsqueeze(1)};
-    if (terms.size() == 1) {
-      terms.push_back(column);
-    } else {
-      terms[1] = {at::cat({terms[1].x, column.x}, 1), at::cat({terms[1].weight, column.weight}, 1)};
-    }
-  }
   return terms;
+}
+
+at::Tensor Weights::head_bias() const {
+  const at::Tensor* bias = find_dense("head.bias");
+  return bias != nullptr ? *bias : at::Tensor();
 }
 
 }  // namespace palimpsest::model

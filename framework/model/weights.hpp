@@ -20,14 +20,17 @@ class Weights {
 
   // x W^T + b of `stem`.weight and, if there is one, `stem`.bias.
   at::Tensor linear(const std::string& stem, const at::Tensor& x) const;
+  // The same of a weight by its whole name and a bias, null for none.
+  at::Tensor linear(const std::string& name, const at::Tensor* bias, const at::Tensor& x) const;
   // Rows `ids` of a table. `sparse`: the table's gradient holds these rows only.
   at::Tensor rows(const std::string& name, const at::Tensor& ids, bool sparse = false) const;
   // A weight that may be overridden by a dense one only.
   const at::Tensor& dense(const std::string& name) const;
   // Null when the model has no such parameter.
   const at::Tensor* find_dense(const std::string& name) const;
-  // The head's products, at most two; a bias is in them.
+  // The head's products, at most two, and its bias, undefined when it has none.
   std::vector<HeadTerm> head_terms(const std::string& name, const at::Tensor& x) const;
+  at::Tensor head_bias() const;
 
   const Parameters& parameters() const { return parameters_; }
   const Overrides& overrides() const { return overrides_; }
