@@ -10,6 +10,8 @@
 
 #include "base/error.hpp"
 #include "config/disjoint.hpp"
+#include "experiment/catalog.hpp"
+#include "experiment/trials.hpp"
 #include "model/checkpoint.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "model/weight_files.hpp"
@@ -41,6 +43,7 @@ class Checker {
                    e.facts.intrinsic)))
         attempt([&] { check_counts(e.facts); });
     }
+    if (expansion.search) check_objective(*expansion.search, expansion.cells.front().experiment);
     attempt([&] { check_output(expansion.cells.front().experiment.experiment.output); });
     if (!found_.problems.empty()) return;
     attempt([&] { found_.plan = std::make_unique<experiment::Plan>(document_, setup_.environment()); });
@@ -97,6 +100,23 @@ class Checker {
         for (const auto axis : info.shape) count *= axis;
         found_.parameters += count;
       }
+    }
+  }
+
+  // Before the trials, which may take hours.
+  void check_objective(const config::Search& search, const config::Experiment& e) {
+    for (const auto& part : search.objective) {
+      const auto choice = std::find_if(e.metrics.begin(), e.metrics.end(),
+                                       [&](const config::PluginChoice& metric) { return metric.id == part.metric; });
+      attempt([&] {
+        try {
+          experiment::require_column(
+              part, experiment::ask_columns(setup_.environment().registry->find("metric", choice->id),
+                                            experiment::parameter_values(*choice), setup_.environment().needs));
+        } catch (const Error& error) {
+          rethrow_with_context(error, search.position.text());
+        }
+      });
     }
   }
 

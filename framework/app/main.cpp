@@ -86,7 +86,7 @@ const std::vector<Command>& commands() {
       {"ask-editor",
        {{"PATH"}, {"ID"}, {"QUESTION"}},
        {},
-       "ask an editor what it needs",
+       "ask an editor what it needs, or a metric what it measures",
        app::ask_editor_command,
        true},
   };

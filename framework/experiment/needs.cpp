@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kAnswer = "palimpsest: needs ";
 
-json question_of(const std::vector<plugin::ParameterValue>& values, const palimpsest_model_info& m) {
+json parameters_of(const std::vector<plugin::ParameterValue>& values) {
   json parameters = json::array();
   for (const auto& v : values) {
     parameters.push_back({{"name", v.name},
@@ -30,7 +30,12 @@ json question_of(const std::vector<plugin::ParameterValue>& values, const palimp
                           {"numbers", v.numbers},
                           {"texts", v.texts}});
   }
-  return {{"model", {m.layers, m.hidden, m.mlp, m.vocabulary, m.heads, m.max_positions}}, {"parameters", parameters}};
+  return parameters;
+}
+
+json question_of(const std::vector<plugin::ParameterValue>& values, const palimpsest_model_info& m) {
+  return {{"model", {m.layers, m.hidden, m.mlp, m.vocabulary, m.heads, m.max_positions}},
+          {"parameters", parameters_of(values)}};
 }
 
 std::vector<plugin::ParameterValue> values_of(const json& question) {
@@ -57,14 +62,19 @@ json answer_of(const plugin::EditorNeeds& needs) {
           {"edits_nothing", needs.edits_nothing}};
 }
 
-plugin::EditorNeeds needs_of(const std::string& text) {
-  const json answer = json::parse(text);
+plugin::EditorNeeds needs_of(const json& answer) {
   plugin::EditorNeeds needs;
   needs.second_moments = answer.at("second_moments").get<std::vector<std::int64_t>>();
   needs.edits_layers = answer.at("edits_layers").get<std::vector<std::int64_t>>();
   needs.largest_batch = answer.at("largest_batch");
   needs.edits_nothing = answer.at("edits_nothing");
   return needs;
+}
+
+std::vector<std::string> columns_of(const plugin::Metric& metric) {
+  std::vector<std::string> names;
+  for (const auto& column : metric.columns()) names.push_back(column.name);
+  return names;
 }
 
 // A file that a parameter names may change and keep its name.
@@ -85,18 +95,16 @@ std::string ask(const plugin::Plugin& plugin, const std::string& question, const
   const std::string line = end.last_line();
   if (end.exited_with(0) && line.starts_with(kAnswer)) return line.substr(kAnswer.size());
   if (end.exited_with(1) && !line.empty()) throw Error(ErrorCode::kInvalidArgument, line);
-  fail(ErrorCode::kInvalidArgument, "editor ", plugin.descriptor->id, " of ", plugin.library->path().string(),
-       ", asked what it needs: ",
+  fail(ErrorCode::kInvalidArgument, plugin.descriptor->kind, " ", plugin.descriptor->id, " of ",
+       plugin.library->path().string(), ", asked what it needs: ",
        end.exited_with(0) ? "it ended the process without an answer" : end.how(process.seconds),
        line.empty() ? "" : cat("; it said: ", line));
 }
 
-}  // namespace
-
-plugin::EditorNeeds ask_needs(const plugin::Plugin& plugin, const std::vector<plugin::ParameterValue>& values,
-                              const palimpsest_model_info& model, const NeedsProcess& process) {
-  if (process.command.empty()) return plugin::Editor(plugin, nullptr, values).needs(model);
-  const std::string question = question_of(values, model).dump();
+// What the plugin answers to a question, read by `read`; from what is kept, where nothing has changed.
+template <typename Read>
+auto answered(const plugin::Plugin& plugin, const std::vector<plugin::ParameterValue>& values,
+              const std::string& question, const NeedsProcess& process, const Read& read) {
   std::filesystem::path known;
   if (!process.cache.empty() && !names_a_file(*plugin.descriptor, values)) {
     known = process.cache /
@@ -104,7 +112,7 @@ plugin::EditorNeeds ask_needs(const plugin::Plugin& plugin, const std::vector<pl
   }
   if (!known.empty() && std::filesystem::exists(known)) {
     try {
-      return needs_of(read_file(known));
+      return read(json::parse(read_file(known)));
     } catch (const json::exception&) {
       std::error_code gone;
       std::filesystem::remove(known, gone);
@@ -112,32 +120,55 @@ plugin::EditorNeeds ask_needs(const plugin::Plugin& plugin, const std::vector<pl
   }
   const std::string answer = ask(plugin, question, process);
   try {
-    plugin::EditorNeeds needs = needs_of(answer);
+    auto made = read(json::parse(answer));
     if (!known.empty()) write_file_atomically(known, answer);
-    return needs;
+    return made;
   } catch (const json::exception& error) {
-    fail(ErrorCode::kInternal, "editor ", plugin.descriptor->id,
+    fail(ErrorCode::kInternal, plugin.descriptor->kind, " ", plugin.descriptor->id,
          ", asked what it needs, answered what cannot be read: ", error.what());
   }
+}
+
+}  // namespace
+
+plugin::EditorNeeds ask_needs(const plugin::Plugin& plugin, const std::vector<plugin::ParameterValue>& values,
+                              const palimpsest_model_info& model, const NeedsProcess& process) {
+  if (process.command.empty()) return plugin::Editor(plugin, nullptr, values).needs(model);
+  return answered(plugin, values, question_of(values, model).dump(), process, needs_of);
+}
+
+std::vector<std::string> ask_columns(const plugin::Plugin& plugin, const std::vector<plugin::ParameterValue>& values,
+                                     const NeedsProcess& process) {
+  if (process.command.empty()) return columns_of(plugin::Metric(plugin, nullptr, values));
+  const json question = {{"columns", true}, {"parameters", parameters_of(values)}};
+  return answered(plugin, values, question.dump(), process,
+                  [](const json& answer) { return answer.at("columns").get<std::vector<std::string>>(); });
 }
 
 int answer_needs(const std::filesystem::path& library, const std::string& id, const std::string& question,
                  const plugin::HostBuild& host) {
   try {
     const json asked = json::parse(question);
-    const auto numbers = asked.at("model").get<std::vector<std::int64_t>>();
-    const palimpsest_model_info model = {numbers.at(0), numbers.at(1), numbers.at(2),
-                                         numbers.at(3), numbers.at(4), numbers.at(5)};
+    const bool columns = asked.contains("columns");
+    const std::string_view kind = columns ? PALIMPSEST_KIND_METRIC : PALIMPSEST_KIND_EDITOR;
     const auto opened = plugin::Library::open(library, host);
     for (const auto* descriptor : opened->descriptors()) {
-      if (std::string_view(descriptor->kind) != PALIMPSEST_KIND_EDITOR || descriptor->id != id) continue;
-      const plugin::Editor editor({opened, descriptor}, nullptr, values_of(asked));
-      std::printf("\n%s%s\n", std::string(kAnswer).c_str(), answer_of(editor.needs(model)).dump().c_str());
+      if (std::string_view(descriptor->kind) != kind || descriptor->id != id) continue;
+      json answer;
+      if (columns) {
+        answer["columns"] = columns_of(plugin::Metric({opened, descriptor}, nullptr, values_of(asked)));
+      } else {
+        const auto numbers = asked.at("model").get<std::vector<std::int64_t>>();
+        const palimpsest_model_info model = {numbers.at(0), numbers.at(1), numbers.at(2),
+                                             numbers.at(3), numbers.at(4), numbers.at(5)};
+        answer = answer_of(plugin::Editor({opened, descriptor}, nullptr, values_of(asked)).needs(model));
+      }
+      std::printf("\n%s%s\n", std::string(kAnswer).c_str(), answer.dump().c_str());
       std::fflush(stdout);
       // Nothing that the plugin left for the process's end is of interest.
       std::_Exit(0);
     }
-    fail(ErrorCode::kNotFound, library.string(), " has no editor \"", id, "\"");
+    fail(ErrorCode::kNotFound, library.string(), " has no ", kind, " \"", id, "\"");
   } catch (const std::exception& error) {
     const std::string message = error.what();
     std::fprintf(stderr, "\n%s\n", message.substr(0, message.find('\n')).c_str());

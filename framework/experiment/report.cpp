@@ -198,6 +198,48 @@ std::string heading(const Table& cells, const Table& gate, const Configuration& 
                        "  ", "    ");
 }
 
+double mean_at(const Series& series, const Point& point) {
+  double sum = 0;
+  std::int64_t n = 0;
+  for (const auto& [replicate, values] : *series.at(point)) {
+    for (const auto& [unit, value] : values) {
+      if (std::isnan(value)) continue;
+      sum += value;
+      ++n;
+    }
+  }
+  return n == 0 ? kNaN : sum / static_cast<double>(n);
+}
+
+// The task's own score, by its columns, of the unedited model, as edited, and at last. "" where none was measured.
+std::string score_words(const Measurements& measurements, const std::vector<Configuration>& configurations,
+                        std::size_t configuration) {
+  std::string stages, columns;
+  for (const auto& rows : measurements.task_scores) {
+    for (const auto& column : rows.columns) {
+      if (column.aggregate == "none") continue;
+      const auto all = series_of(rows, column.name, measurements.cells, configurations);
+      const auto found = all.find({configuration, ""});
+      if (found == all.end() || found->second.empty()) continue;
+      const Series& series = found->second;
+      const Point last = series.points.rbegin()->first;
+      std::string names, means;
+      const auto say = [&](std::string_view name, const std::optional<Point>& point) {
+        if (!point) return;
+        names += cat(names.empty() ? "" : " -> ", name);
+        means += cat(means.empty() ? "" : " -> ", fixed(mean_at(series, *point), "%.4g"));
+      };
+      say("unedited", series.base());
+      say("edited", series.edited(last));
+      if (last.stage == "finetuned") say("fine-tuned", last);
+      stages = names;
+      columns += cat(columns.empty() ? "" : ", ", column.name, ' ', means);
+    }
+  }
+  if (columns.empty()) return "";
+  return wrapped(cat("the task's own score, on examples held out (", stages, "): ", columns), "  ", "    ");
+}
+
 constexpr std::string_view kLegend =
     "edited: facts that an edit wrote, judged by the new answer. intrinsic: facts that the unedited model already knew "
     "(the control), judged by the true answer. right: share of the facts whose answer is the model's first choice, "
@@ -280,8 +322,10 @@ std::string report(const Measurements& measurements, const Table& summary, const
   std::size_t fewest_facts = std::numeric_limits<std::size_t>::max();
   std::int64_t fewest_replicates = std::numeric_limits<std::int64_t>::max();
   bool measured = false;
-  for (const auto& configuration : configurations) {
+  for (std::size_t i = 0; i < configurations.size(); ++i) {
+    const Configuration& configuration = configurations[i];
     out += heading(measurements.cells, gate, configuration);
+    out += score_words(measurements, configurations, i);
     const std::string metric = rows.metric_of(configuration.name);
     std::vector<std::vector<std::string>> table{
         {"role", "facts", "right", "retention (95 %)", "margin", "generated", "placebo"}};

@@ -48,17 +48,9 @@ struct Mean {
 std::map<std::int64_t, Mean> means_of(const config::ObjectivePart& part, const Measurements& measurements) {
   const MetricRows* metric = measurements.metric(part.metric);
   if (metric == nullptr) fail(ErrorCode::kNotFound, "tune.objective: the results have no metric ", part.metric);
-  if (metric->find(part.column) == nullptr) {
-    std::vector<std::string> names;
-    std::string all;
-    for (const auto& column : metric->columns) {
-      names.push_back(column.name);
-      all += cat(all.empty() ? "" : ", ", column.name);
-    }
-    const std::string near = did_you_mean(part.column, names);
-    fail(ErrorCode::kNotFound, "tune.objective: found ", part.metric, ".", part.column,
-         ", expected a column that the metric ", part.metric, " declares", near.empty() ? ": " + all : near);
-  }
+  std::vector<std::string> declared;
+  for (const auto& column : metric->columns) declared.push_back(column.name);
+  require_column(part, declared);
   const auto configurations = configurations_of(measurements.cells);
   const auto& trials = measurements.cells.values<std::string>("at_trial");
   std::map<std::int64_t, Mean> means;
@@ -108,6 +100,15 @@ std::string scores_of(const Table& trials, const std::vector<std::string>& names
 }
 
 }  // namespace
+
+void require_column(const config::ObjectivePart& part, const std::vector<std::string>& columns) {
+  if (std::find(columns.begin(), columns.end(), part.column) != columns.end()) return;
+  std::string all;
+  for (const auto& column : columns) all += cat(all.empty() ? "" : ", ", column);
+  const std::string near = did_you_mean(part.column, columns);
+  fail(ErrorCode::kNotFound, "tune.objective: found ", part.metric, ".", part.column,
+       ", expected a column that the metric ", part.metric, " declares", near.empty() ? ": " + all : near);
+}
 
 double harmonic_mean(const std::vector<double>& values) {
   double sum = 0;

@@ -19,6 +19,10 @@ namespace palimpsest::experiment {
 results::Table trials_table(const config::Search& search, const std::vector<config::Cell>& cells,
                             const Measurements& measurements);
 
+// Throws Error(kNotFound), with the nearest of `columns` or all of them, unless `part` names one: the columns that its
+// metric declares.
+void require_column(const config::ObjectivePart& part, const std::vector<std::string>& columns);
+
 // The harmonic mean; 0 as soon as one is 0, NaN as soon as one is missing. There is at least one.
 double harmonic_mean(const std::vector<double>& values);
 

@@ -24,10 +24,16 @@ TEST_F(Plugins, DescribesParametersAndGivesATable) {
   const Outcome rome = run({"plugins", "rome"});
   EXPECT_EQ(rome.status, 0);
   EXPECT_THAT(rome.out, StartsWith("editor rome 1.0.0: "));
-  EXPECT_THAT(rome.out,
-              HasSubstr("\n  layer: integer, from 0, in layer, default 5\n      Layer whose MLP down-projection"));
+  EXPECT_THAT(
+      rome.out,
+      HasSubstr("\n  layer: integer, from 0, a layer: its number, a fraction of the depth, or \"auto\", default 5\n"
+                "      Layer whose MLP down-projection"));
   EXPECT_THAT(rome.out, HasSubstr("\n  v_stop_probability: number, from 0 to 1, default 1.0\n"));
   EXPECT_THAT(rome.out, HasSubstr("\n[editor]\nid = \"rome\"\n# layer = 5\n"));
+  EXPECT_THAT(
+      run({"plugins", "memit"}).out,
+      HasSubstr("\n  layers: list of integers, from 0, layers: their numbers, fractions of the depth, or \"auto\" for "
+                "all, default [4, 5, 6, 7, 8]\n"));
   const Outcome task = run({"plugins", "language_modeling"});
   EXPECT_THAT(task.out, HasSubstr("\n[task]\nid = \"language_modeling\"\nfile = \"path/to/a/file\"  # required\n"));
   EXPECT_THAT(run({"plugins", "retention"}).out, HasSubstr("\n[[metric]]\nid = \"retention\"\n"));

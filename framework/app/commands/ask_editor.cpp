@@ -1,4 +1,4 @@
-// The hidden command that asks an editor what it needs, in a process that nobody misses.
+// The hidden command that asks an editor what it needs, or a metric what it measures, in a process that nobody misses.
 #include "app/commands.hpp"
 #include "app/program.hpp"
 #include "experiment/needs.hpp"

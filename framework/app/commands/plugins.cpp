@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/layout.hpp"
 #include "config/experiment_schema.hpp"
+#include "config/layers.hpp"
 #include "experiment/catalog.hpp"
 
 namespace palimpsest::app {
@@ -39,7 +40,13 @@ void print_list(const std::vector<Plugin>& plugins) {
 void print_parameter(const config::KeySpec& key) {
   std::cout << "  " << key.name << ": " << config::name_of(key.type);
   if (const std::string range = config::allowed(key); !range.empty()) std::cout << ", " << range;
-  if (!key.unit.empty()) std::cout << ", in " << key.unit;
+  if (config::is_layer(key)) {
+    const bool one = key.type == config::Type::integer;
+    std::cout << (one ? ", a layer: its number, a fraction of the depth, or \"auto\""
+                      : ", layers: their numbers, fractions of the depth, or \"auto\" for all");
+  } else if (!key.unit.empty()) {
+    std::cout << ", in " << key.unit;
+  }
   if (key.required) {
     std::cout << ", required";
   } else if (key.default_value) {
