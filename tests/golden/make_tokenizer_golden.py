@@ -304,12 +304,17 @@ def continuations_of(tokenizer):
 
 
 def responses_of(tokenizer):
-    """As continuations_of, of what stands behind white space as it is."""
+    """As continuations_of, of what stands behind white space as it is, where the joined text is cut at the seam: between words, or
+    between tokens where the tokenizer knows no words."""
     for prompt, response in RESPONSES:
         before = tokenizer.encode(prompt, add_special_tokens=False).ids
-        whole = tokenizer.encode(prompt + response, add_special_tokens=False).ids
-        if whole[:len(before)] == before:
-            yield {"prompt": prompt, "response": response, "ids": whole[len(before):]}
+        whole = tokenizer.encode(prompt + response, add_special_tokens=False)
+        seam, words = len(before), whole.word_ids
+        if not 0 < seam < len(words) or whole.ids[:seam] != before or whole.offsets[seam - 1][1] > whole.offsets[seam][0]:
+            continue
+        # Unknown characters on both sides may be one token.
+        if (words[seam - 1] != words[seam] or len(set(words)) == 1) and whole.tokens[seam - 1] != "<unk>":
+            yield {"prompt": prompt, "response": response, "ids": whole.ids[seam:]}
 
 
 def write_golden(path, base, variants):

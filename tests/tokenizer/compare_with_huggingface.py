@@ -182,12 +182,13 @@ class Comparison:
             at = pick.choice(places)
             begin = whole.offsets[at][0]
             if self.untrimmed.encode(text[:begin], add_special_tokens=False).ids == whole.ids[:at]:
-                cuts.append((text[begin:], whole.ids[at:]))
-        for (text, ids), row in zip(cuts, self.ours([text for text, _ in cuts], "continuations")):
+                # Not every decoder gives back what was encoded.
+                cuts.append((text[begin:], whole.ids[at:], self.theirs.decode(whole.ids, skip_special_tokens=False) == text))
+        for (text, ids, comes_back), row in zip(cuts, self.ours([cut[0] for cut in cuts], "continuations")):
             self.compared += 1
             if row["ids"] != ids:
                 self.report("ids of a continuation", text, row["ids"], ids)
-            elif row["decoded"] != text:
+            elif comes_back and row["decoded"] != text:
                 self.report("decoded continuation", text, row["decoded"], text)
 
     def report(self, what, text, ours, theirs):

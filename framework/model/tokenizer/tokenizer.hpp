@@ -59,7 +59,7 @@ class Tokenizer {
   Encoding encode_target(std::string_view text) const;
   std::string target_rule() const;
   // A text that goes on from another one as it stands: no space, no mark of one, no BOS before it. Its ids are the last
-  // ones of the joined text's, where a token ends at the seam.
+  // ones of the joined text's, where that is cut at the seam.
   Encoding encode_continuation(std::string_view text) const;
   // Of `encode_prompt(prompt)`, the index of the token that holds the last byte of the subject, which is the bytes
   // [subject_begin, subject_end) of the prompt. Throws Error(kInvalidArgument) for an empty subject or one outside the
