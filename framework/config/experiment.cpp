@@ -19,12 +19,6 @@ bool is_file_name(const std::string& name) {
          std::all_of(name.begin(), name.end(), allowed);
 }
 
-bool is_device(const std::string& device) {
-  if (device == "cpu" || device == "cuda") return true;
-  const std::string digits = device.starts_with("cuda:") ? device.substr(5) : "";
-  return !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string::npos;
-}
-
 // A checked table, read by name. What is absent (a required key nobody set, a key without default) reads as zero or
 // empty.
 class Reader {
@@ -160,9 +154,13 @@ void Maker::read_study() {
   }
   {
     const Reader from(section("second_moments"), "second_moments", check_);
-    made_.second_moments = {from.path("file"),     from.integer("tokens"),
-                            from.text("dtype"),    from.integer("skip_first_tokens"),
-                            from.integer("block"), from.path("import")};
+    made_.second_moments = {from.path("file"),
+                            from.integer("tokens"),
+                            from.text("dtype"),
+                            from.integer("skip_first_tokens"),
+                            from.integer("block"),
+                            from.path("import"),
+                            from.integer("layers_at_once")};
     const auto& moments = made_.second_moments;
     if (clean({"second_moments.skip_first_tokens", "second_moments.block"}) &&
         moments.skip_first_tokens >= moments.block) {
@@ -224,6 +222,14 @@ void Maker::read_training() {
   out.optimizer_state = from.text("optimizer_state");
   out.masters = from.text("masters");
 }
+
+bool is_device(std::string_view name) {
+  if (name == "cpu" || name == "cuda") return true;
+  const std::string_view digits = name.starts_with("cuda:") ? name.substr(5) : "";
+  return !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+std::string device_type(const std::string& device) { return device.substr(0, device.find(':')); }
 
 std::vector<fs::path> plugin_folders(const Document& document, const Locations& locations) {
   std::vector<fs::path> folders;

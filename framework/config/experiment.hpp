@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/document.hpp"
@@ -44,7 +45,7 @@ struct ExperimentSection {
 
 struct ModelSection {
   PathValue path;
-  std::string dtype, device;
+  std::string dtype, device;  // device: is_device()
 };
 
 struct FactsSection {
@@ -68,7 +69,8 @@ struct SecondMomentsSection {
   std::int64_t tokens = 0;
   std::string dtype;
   std::int64_t skip_first_tokens = 0, block = 0;
-  PathValue import;  // safetensors
+  PathValue import;                 // safetensors
+  std::int64_t layers_at_once = 0;  // of one pass over the text; 0: all
 };
 
 struct EditSection {
@@ -128,6 +130,11 @@ struct Experiment {
   // All of it as one tree, defaults filled, paths as given and no machine's folder in it.
   Table resolved;
 };
+
+// "cpu", "cuda" or "cuda:N".
+bool is_device(std::string_view name);
+// "cuda" of "cuda:1". A number may depend on the kind of device, never on which of several like ones computed it.
+std::string device_type(const std::string& device);
 
 // The folders of `plugin_path`, for the caller to load plugins from before the rest is checked. Throws
 // Error(kInvalidArgument).

@@ -194,24 +194,29 @@ TableSpec filter() {
 }
 
 TableSpec second_moments() {
-  return {"second_moments",
-          "Second moments C = E[k k^T] of the inputs of the MLP down-projections of the unedited model, for editors "
-          "that ask "
-          "for them. Computed once and stored; or imported.",
-          {path("file",
-                "Text (.txt or JSON lines) over which they are computed; wanted only if the editor asks for them and "
-                "`import` is empty."),
-           integer("tokens", 100000, "Tokens of the text that are used.").from(1).unit("tokens"),
-           integer("block", 256, "Length of the sequences in which the text is read.").from(2).unit("tokens"),
-           integer("skip_first_tokens", 0,
-                   "Positions at the start of each sequence that are left out: position 0 is an attention "
-                   "sink, whose keys are alike for all texts.")
-               .unit("tokens"),
-           choice("dtype", {"float32", "float64"}, "Number format in which they are stored; sums are always float64."),
-           path("import",
-                "A safetensors file with `mom2` (sum or mean) and `count` per layer, used instead of computing.")},
-          false,
-          false};
+  return {
+      "second_moments",
+      "Second moments C = E[k k^T] of the inputs of the MLP down-projections of the unedited model, for editors "
+      "that ask "
+      "for them. Computed once and stored; or imported.",
+      {path("file",
+            "Text (.txt or JSON lines) over which they are computed; wanted only if the editor asks for them and "
+            "`import` is empty."),
+       integer("tokens", 100000, "Tokens of the text that are used.").from(1).unit("tokens"),
+       integer("block", 256, "Length of the sequences in which the text is read.").from(2).unit("tokens"),
+       integer("skip_first_tokens", 0,
+               "Positions at the start of each sequence that are left out: position 0 is an attention "
+               "sink, whose keys are alike for all texts.")
+           .unit("tokens"),
+       choice("dtype", {"float32", "float64"}, "Number format in which they are stored; sums are always float64."),
+       path("import", "A safetensors file with `mom2` (sum or mean) and `count` per layer, used instead of computing."),
+       integer("layers_at_once", 0,
+               "Layers whose sums are held in memory together; the text is read once for each such group. Fewer "
+               "layers want less memory and more time, and give the same bits. 0: all layers in one pass.")
+           .unit("layers")
+           .for_all_cells()},
+      false,
+      false};
 }
 
 TableSpec edit() {
@@ -329,10 +334,11 @@ TableSpec training() {
        choice("optimizer_state", {"device", "host"},
               "Where the two moments of AdamW lie, 8 bytes a trained number: beside the weights, or in the host's "
               "memory, from where each step moves them in pieces. Changes no number."),
-       choice("masters", {"float32", "none"},
-              "What steps act on where `model.dtype` is `bfloat16`: float32 copies of the trained weights, of which the "
-              "model sees the rounding; or, without copies, the weights themselves, stepped in float32 and rounded "
-              "stochastically by the seed.")},
+       choice(
+           "masters", {"float32", "none"},
+           "What steps act on where `model.dtype` is `bfloat16`: float32 copies of the trained weights, of which the "
+           "model sees the rounding; or, without copies, the weights themselves, stepped in float32 and rounded "
+           "stochastically by the seed.")},
       false,
       false};
 }

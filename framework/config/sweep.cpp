@@ -353,10 +353,14 @@ std::vector<Cell> expand(const Document& document, const PluginCatalog& catalog,
 
 std::string to_toml(const Cell& cell) {
   Table root = cell.experiment.resolved;
-  // Where results lie and how workers are bounded changes no number: equal cells of two places are equal texts.
+  // Where results lie, how workers are bounded and which of several like devices they have changes no number: equal
+  // cells of two places are equal texts.
   root.erase("plugin_path");
   root.find("experiment")->value.as<Table>().erase("output");
+  root.find("second_moments")->value.as<Table>().erase("layers_at_once");
   for (const char* key : {"jobs", "node_seconds", "node_memory"}) root.find("run")->value.as<Table>().erase(key);
+  Value& device = root.find("model")->value.as<Table>().find("device")->value;
+  device.data = device_type(cell.experiment.model.device);
   Table coordinates;
   for (const auto& [key, value] : cell.coordinates) coordinates.set(key, Value{value, {}});
   Table table;

@@ -80,7 +80,8 @@ KeyBuilder KeyMaker::start(const char* what, const config::Experiment& experimen
       .add("cpu capability", here.cpu_capability)
       .add("threads", experiment.run.threads)
       .add("model.dtype", experiment.model.dtype)
-      .add("model.device", experiment.model.device)
+      // Like devices compute alike: whichever of them ran it, it is the same stage.
+      .add("model.device", config::device_type(experiment.model.device))
       .add("model", model_digest(experiment.model.path.path));
   return key;
 }

@@ -46,6 +46,15 @@ std::vector<std::vector<std::int64_t>> blocks_of(const model::Model& model,
   return blocks;
 }
 
+// sum += product, float64. In slices: all of the product as float64 would be another matrix of the sum's size.
+void add_product(at::Tensor& sum, const at::Tensor& product) {
+  constexpr std::int64_t kRows = 512;
+  for (std::int64_t begin = 0; begin < sum.size(0); begin += kRows) {
+    const std::int64_t count = std::min(kRows, sum.size(0) - begin);
+    sum.narrow(0, begin, count).add_(product.narrow(0, begin, count).to(at::kDouble));
+  }
+}
+
 void add_batch(const model::Model& model, const config::SecondMomentsSection& section,
                const std::vector<std::vector<std::int64_t>>& rows, std::vector<MomentSum>& sums) {
   model::ForwardRequest request;
@@ -67,7 +76,7 @@ void add_batch(const model::Model& model, const config::SecondMomentsSection& se
       keys.push_back(captured[s][static_cast<std::int64_t>(i)].slice(0, section.skip_first_tokens, request.lengths[i]));
     }
     const at::Tensor k_ND = at::cat(keys, 0).to(dtype);
-    sums[s].sum.add_(k_ND.t().mm(k_ND).to(at::kDouble));
+    add_product(sums[s].sum, k_ND.t().mm(k_ND));
     sums[s].count += k_ND.size(0);
   }
 }
@@ -81,28 +90,27 @@ void save_progress(const std::filesystem::path& file, const std::vector<MomentSu
   write_tensors(file, tensors, {{"done", std::to_string(done)}});
 }
 
+// How many blocks a stopped pass over these layers, or more, has summed; 0 where there was none.
 std::size_t take_up(const std::filesystem::path& file, std::vector<MomentSum>& sums) {
   if (!std::filesystem::exists(file)) return 0;
   std::map<std::string, std::string> metadata;
   const NamedTensors tensors = read_tensors(file, &metadata);
+  for (const auto& sum : sums) {
+    const auto is_it = [&](const auto& named) { return named.first == cat("sum.", sum.layer); };
+    // Stopped in another pass, or with another layers_at_once.
+    if (std::none_of(tensors.begin(), tensors.end(), is_it)) return 0;
+  }
   for (auto& sum : sums) {
-    sum.sum = tensor_named(tensors, cat("sum.", sum.layer), file);
+    sum.sum = tensor_named(tensors, cat("sum.", sum.layer), file).to(sum.sum.device());
     sum.count = tensor_named(tensors, cat("count.", sum.layer), file).item<std::int64_t>();
   }
   return std::stoull(metadata.at("done"));
 }
 
-}  // namespace
-
-std::vector<MomentSum> compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
-                                       const std::vector<std::int64_t>& layers,
-                                       const std::filesystem::path& progress_file) {
-  const c10::NoGradGuard no_grad;
-  const auto blocks = blocks_of(model, section);
-  std::vector<MomentSum> sums;
-  for (const auto layer : layers) {
-    sums.push_back({layer, at::zeros({model.config.mlp_width, model.config.mlp_width}, at::kDouble), 0});
-  }
+// One pass over the blocks, for the layers of `sums`.
+void sum_blocks(const model::Model& model, const config::SecondMomentsSection& section,
+                const std::vector<std::vector<std::int64_t>>& blocks, const std::filesystem::path& progress_file,
+                std::vector<MomentSum>& sums) {
   const std::size_t before = take_up(progress_file, sums);
   Progress progress("second moments", static_cast<std::int64_t>(blocks.size()), "blocks",
                     static_cast<std::int64_t>(before));
@@ -115,8 +123,28 @@ std::vector<MomentSum> compute_moments(const model::Model& model, const config::
     if (end % kBlocksPerSave == 0) save_progress(progress_file, sums, end);
   }
   progress.finish();
-  std::filesystem::remove(progress_file);
-  return sums;
+}
+
+}  // namespace
+
+void compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
+                     const std::vector<std::int64_t>& layers, const std::filesystem::path& progress_file,
+                     const std::function<void(const MomentSum&)>& sink) {
+  const c10::NoGradGuard no_grad;
+  const auto blocks = blocks_of(model, section);
+  const std::size_t at_once =
+      section.layers_at_once > 0 ? static_cast<std::size_t>(section.layers_at_once) : layers.size();
+  const std::int64_t width = model.config.mlp_width;
+  const auto sum_options = model.parameters.at("embed.weight").options().dtype(at::kDouble);
+  for (std::size_t begin = 0; begin < layers.size(); begin += at_once) {
+    std::vector<MomentSum> sums;
+    for (std::size_t i = begin; i < std::min(layers.size(), begin + at_once); ++i) {
+      sums.push_back({layers[i], at::zeros({width, width}, sum_options), 0});
+    }
+    sum_blocks(model, section, blocks, progress_file, sums);
+    for (const auto& sum : sums) sink(sum);
+    std::filesystem::remove(progress_file);
+  }
 }
 
 std::vector<MomentSum> import_moments(const std::filesystem::path& file, const std::vector<std::int64_t>& layers,

@@ -1,7 +1,8 @@
-// Second moments of down-projection inputs over a text, all wanted layers in one pass; stored one entry a layer.
+// Second moments of down-projection inputs over a text, all wanted layers in one pass or some layers a pass; stored one
+// entry a layer.
 //
 // Sums are float64 and are saved at fixed places of the text, so that an interrupted pass, taken up again, gives the
-// same sums bit for bit.
+// same sums bit for bit. A layer's sum does not depend on which layers share its pass.
 #pragma once
 
 #include <filesystem>
@@ -20,10 +21,12 @@ struct MomentSum {
   std::int64_t count = 0;
 };
 
-// Over the text of the section. `progress_file`: where sums are saved on the way and taken up from; removed at the end.
-std::vector<MomentSum> compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
-                                       const std::vector<std::int64_t>& layers,
-                                       const std::filesystem::path& progress_file);
+// Over the text of the section, `layers_at_once` of the ascending layers a pass. Each finished sum is handed to `sink`
+// and let go before the next pass. `progress_file`: where a pass saves its sums and is taken up from; removed at its
+// end.
+void compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
+                     const std::vector<std::int64_t>& layers, const std::filesystem::path& progress_file,
+                     const std::function<void(const MomentSum&)>& sink);
 // From a safetensors file: per layer a matrix `layers.N.mom2` (sum, or mean as the text attribute `mom2` says: "sum",
 // "mean") and a `layers.N.count`. Throws Error naming file and tensor.
 std::vector<MomentSum> import_moments(const std::filesystem::path& file, const std::vector<std::int64_t>& layers,

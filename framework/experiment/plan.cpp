@@ -86,9 +86,9 @@ struct Plan::Builder {
   Plan& plan;
   const Environment& environment;
   KeyMaker keys;
-  std::vector<plugin::EditorNeeds> needs;       // by cell
-  std::vector<Key> roles_keys;                  // of the experiment, sorted
-  std::map<std::string, std::string> roles_of;  // by group: id of the roles node
+  const std::vector<plugin::EditorNeeds>& needs;  // by cell
+  std::vector<Key> roles_keys;                    // of the experiment, sorted
+  std::map<std::string, std::string> roles_of;    // by group: id of the roles node
   std::map<std::string, std::vector<std::string>> reference_of;
 
   const Key& key_of(const std::string& id) const { return plan.find(id).key; }
@@ -265,16 +265,16 @@ Plan::Plan(const config::Document& document, const Environment& environment) : e
   Builder builder{*this,
                   environment,
                   KeyMaker(*environment.registry, *environment.catalog, environment.store->folder() / "digests"),
-                  {},
+                  needs_,
                   {},
                   {},
                   {}};
   for (const auto& c : cells_) {
-    builder.needs.push_back(editor_needs(c, environment));
-    unedited_.push_back(!edits(c) || builder.needs.back().edits_nothing);
+    needs_.push_back(editor_needs(c, environment));
+    unedited_.push_back(!edits(c) || needs_.back().edits_nothing);
     if (unedited_.back()) continue;
     if (c.experiment.facts.edited == 0) refuse_no_facts(c);
-    check_batch(c, builder.needs.back().largest_batch);
+    check_batch(c, needs_.back().largest_batch);
   }
   // Roles first: fine-tuning anywhere in the experiment depends on all of them.
   for (std::size_t i = 0; i < cells_.size(); ++i) builder.roles(i);

@@ -30,6 +30,7 @@ struct Environment {
   Catalog* catalog = nullptr;
   Store* store = nullptr;
   NeedsProcess needs;
+  std::string device;  // of this worker, in place of model.device and of the same type; empty: as the cell says
 };
 
 enum class NodeKind {
@@ -71,6 +72,8 @@ class Plan {
 
   // No stage of the cell edits, or its editor says that it edits nothing.
   bool unedited(std::size_t cell) const { return unedited_.at(cell); }
+  // What the cell's editor says that it needs.
+  const plugin::EditorNeeds& needs(std::size_t cell) const { return needs_.at(cell); }
   bool is_done(const PlanNode& node) const;
   // Of a node that is not done: what differs from the nearest result of its kind in the store; empty without one. Cells
   // are not in the store.
@@ -85,6 +88,7 @@ class Plan {
   std::vector<config::Cell> cells_;
   std::optional<config::Search> search_;
   std::vector<bool> unedited_;
+  std::vector<plugin::EditorNeeds> needs_;
   std::vector<PlanNode> nodes_;
   std::map<std::string, std::size_t> index_;
   std::vector<std::string> roles_;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -54,7 +55,7 @@ results::Table timing_table() {
            {"node", "", "Id of the node in the plan.", std::vector<std::string>{}},
            {"label", "", "What the node is.", std::vector<std::string>{}},
            {"seconds", "s", "Wall time of its worker.", std::vector<double>{}},
-           {"peak_memory", "MiB", "Highest resident size of its worker, sampled ten times a second.",
+           {"peak_memory", "MiB", "Highest resident size of its worker, mapped files included.",
             std::vector<std::int64_t>{}},
            {"host", "", "Name of the machine.", std::vector<std::string>{}}}};
 }
@@ -166,15 +167,20 @@ SupervisorOptions supervisor_options(const Plan& plan, const RunOptions& options
                                      RunObserver& view) {
   const config::RunSection& run = plan.experiment().run;
   SupervisorOptions made;
-  made.jobs = options.jobs.value_or(static_cast<int>(run.jobs));
+  const auto& devices = options.devices;
+  made.jobs = options.jobs.value_or(static_cast<int>(devices.empty() ? run.jobs : std::ssize(devices)));
   made.limit = options.limit;
   made.node_seconds = run.node_seconds;
   made.node_memory_mib = run.node_memory;
   made.is_done = [&plan](const Node& node) { return plan.is_done(plan.find(node.id)); };
-  made.command = [&plan, &options](const Node& node) {
+  made.command = [&plan, &options](const Node& node, int slot) {
     std::vector<std::string> words = {
         options.executable.string(), "worker", "--plan-digest", plan.digest(), "--node", node.id,
         options.file.string()};
+    if (!options.devices.empty()) {
+      words.emplace_back("--device");
+      words.push_back(options.devices[static_cast<std::size_t>(slot) % options.devices.size()]);
+    }
     for (const std::string& setting : options.settings) {
       words.emplace_back("--set");
       words.push_back(setting);

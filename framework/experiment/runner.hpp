@@ -19,7 +19,10 @@ struct RunOptions {
   std::vector<std::string> settings;  // of --set, as workers are given them
   std::optional<int> jobs;            // in place of run.jobs
   std::optional<int> limit;           // cells at most
-  std::filesystem::path executable;   // its command `worker` computes a node
+  // One for each busy worker, in turn, in place of model.device; without `jobs` there are as many workers. Empty: all
+  // workers use the cells' own.
+  std::vector<std::string> devices;
+  std::filesystem::path executable;  // its command `worker` computes a node
 };
 
 // The exit status: 0 when all that was wanted is done, 130 (or 128 + the signal) when the run was stopped, else 1.

@@ -102,6 +102,7 @@ class Run {
   enum class Stop { kNo, kTime, kMemory, kRun };
   struct Running {
     std::size_t node = 0;
+    int slot = 0;
     std::unique_ptr<WorkerProcess> process;
     Clock::time_point start;
     Clock::time_point group_scan;
@@ -116,6 +117,7 @@ class Run {
   void plan();
   void start_ready();
   bool start(std::size_t index);
+  int free_slot() const;
   void wait();
   void take_signals();
   void watch(Running& running);
@@ -217,6 +219,13 @@ void Run::start_ready() {
   }
 }
 
+int Run::free_slot() const {
+  int slot = 0;
+  const auto taken = [&](const Running& one) { return one.slot == slot; };
+  while (std::any_of(running_.begin(), running_.end(), taken)) ++slot;
+  return slot;
+}
+
 bool Run::start(std::size_t index) {
   if (!options_.lock_folder.empty()) {
     // Another experiment's worker has it: others go first, and its time does not run while it waits for nothing.
@@ -232,9 +241,10 @@ bool Run::start(std::size_t index) {
   }
   Running running;
   running.node = index;
+  running.slot = free_slot();
   report(index).log = options_.log_folder / cat(node(index).id, ".log");
-  running.process =
-      std::make_unique<WorkerProcess>(options_.command(node(index)), options_.environment, report(index).log);
+  running.process = std::make_unique<WorkerProcess>(options_.command(node(index), running.slot), options_.environment,
+                                                    report(index).log);
   running.start = Clock::now();
   running.group_scan = running.start;
   running_.push_back(std::move(running));
@@ -269,7 +279,7 @@ void Run::watch(Running& running) {
   if (scan) running.group_scan = now;
   running.last_mib = running.process->resident_mib(scan);
   auto& peak = report(running.node).peak_mib;
-  peak = std::max(peak, running.last_mib);
+  peak = std::max({peak, running.last_mib, running.process->peak_mib()});
   const auto bound = options_.node_memory_mib;
   if (running.stop == Stop::kNo) {
     if (bound > 0 && running.last_mib > bound) {

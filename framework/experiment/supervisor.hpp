@@ -38,7 +38,7 @@ struct NodeReport {
   std::string label;
   NodeState state = NodeState::kNotStarted;
   double seconds = 0.0;       // wall time of its worker
-  std::int64_t peak_mib = 0;  // highest resident size seen, sampled ten times a second
+  std::int64_t peak_mib = 0;  // highest resident size, looked at ten times a second
   std::string message;        // one line; "" where there is nothing to say
   std::filesystem::path log;  // of its worker; empty where none was started
 };
@@ -75,8 +75,9 @@ struct SupervisorOptions {
   std::int64_t node_memory_mib =
       0;                      // resident size of a worker with its children, mapped files included; 0 for no bound
   double grace_seconds = 10;  // between SIGTERM and SIGKILL
-  std::function<bool(const Node&)> is_done;                      // required; may read files
-  std::function<std::vector<std::string>(const Node&)> command;  // required; the program's path first
+  std::function<bool(const Node&)> is_done;  // required; may read files
+  // Required; the program's path first. `slot` is the least number from 0 that no running worker has: below `jobs`.
+  std::function<std::vector<std::string>(const Node&, int slot)> command;
   // Added to this process's environment, replacing what has the same name.
   std::vector<std::pair<std::string, std::string>> environment;
   std::filesystem::path log_folder;   // gets <id>.log

@@ -244,6 +244,18 @@ std::int64_t WorkerProcess::resident_mib(bool with_children) const {
   return bytes / (1024 * 1024);
 }
 
+std::int64_t WorkerProcess::peak_mib() const {
+  if (pid_ <= 0 || ending_) return 0;
+  // The kernel's own high-water mark: what comes and goes between two looks is in it. (ru_maxrss is not it: of a
+  // spawned process that starts with its parent's.)
+  constexpr std::string_view kName = "VmHWM:";
+  std::ifstream file(cat("/proc/", pid_, "/status"));
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(kName)) return std::strtoll(line.c_str() + kName.size(), nullptr, 10) / 1024;
+  }
+  return 0;
+}
+
 std::string last_line(const fs::path& log) {
   std::ifstream file(log, std::ios::binary);
   file.seekg(0, std::ios::end);

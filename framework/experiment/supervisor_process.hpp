@@ -51,6 +51,8 @@ class WorkerProcess {
 
   // Resident memory of the worker and its descendants now, in MiB. Descendants are looked for when `with_children`.
   std::int64_t resident_mib(bool with_children) const;
+  // The highest resident memory of the worker itself so far, in MiB; 0 once it has ended.
+  std::int64_t peak_mib() const;
 
  private:
   pid_t pid_ = -1;

@@ -40,18 +40,25 @@ void knowledge(Workshop& workshop, const std::filesystem::path& folder) {
 }
 
 void second_moments(Workshop& workshop) {
-  const PlanNode& node = workshop.node();
   const config::SecondMomentsSection& section = workshop.experiment().second_moments;
   const auto& environment = workshop.environment();
-  const auto sums = section.import.set()
-                        ? import_moments(section.import.path, node.layers, workshop.model().config.mlp_width)
-                        : compute_moments(workshop.model(), section, node.layers,
-                                          environment.store->folder() / "unfinished" / (node.node.id + ".safetensors"));
+  const std::string& id = workshop.node().node.id;
   KeyMaker keys(*environment.registry, *environment.catalog, environment.store->folder() / "digests");
-  for (const auto& sum : sums) {
+  // Those of an earlier pass of this node, or of another experiment, stay as they are.
+  std::vector<std::int64_t> layers = workshop.node().layers;
+  std::erase_if(layers, [&](std::int64_t layer) {
+    return environment.store->contains("second_moment", keys.second_moment(workshop.experiment(), layer));
+  });
+  const auto keep = [&](const MomentSum& sum) {
     commit(environment, "second_moment", keys.second_moment(workshop.experiment(), sum.layer),
            [&](const std::filesystem::path& folder) { save_moment(sum, folder); });
+  };
+  if (section.import.set()) {
+    for (const auto& sum : import_moments(section.import.path, layers, workshop.model().config.mlp_width)) keep(sum);
+    return;
   }
+  compute_moments(workshop.model(), section, layers, environment.store->folder() / "unfinished" / (id + ".safetensors"),
+                  keep);
 }
 
 void roles(Workshop& workshop, const std::filesystem::path& folder) {

@@ -32,8 +32,9 @@ Workshop::Workshop(const Plan& plan, const PlanNode& node, const Environment& en
 const model::Model& Workshop::model() {
   if (!model_) {
     const config::ModelSection& m = experiment().model;
+    const std::string& device = environment_->device.empty() ? m.device : environment_->device;
     model_ = model::open_model(m.path.path,
-                               {.dtype = dtype_of(m.dtype), .device = at::Device(m.device), .check_finite = false});
+                               {.dtype = dtype_of(m.dtype), .device = at::Device(device), .check_finite = false});
     if (!model_->tokenizer) fail(ErrorCode::kNotFound, m.path.given, " has no tokenizer.json");
   }
   return *model_;

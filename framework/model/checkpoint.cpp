@@ -78,9 +78,7 @@ bool in_order(const at::Tensor& tensor) {
 
 // The tensor as the model holds it: itself if its bytes can be used where they lie.
 at::Tensor settled(const at::Tensor& tensor, const OpenOptions& options) {
-  const bool usable = options.device.is_cpu() && tensor.scalar_type() == options.dtype && in_order(tensor) &&
-                      reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % kAlignment == 0;
-  if (usable || options.in_place) return tensor;
+  if (options.in_place || stays_mapped(tensor, options)) return tensor;
   return at::empty(tensor.sizes(), at::TensorOptions().dtype(options.dtype).device(options.device)).copy_(tensor);
 }
 
@@ -139,6 +137,11 @@ const std::string& Model::digest() const {
     state->hex = hash.hex();
   });
   return digest_state->hex;
+}
+
+bool stays_mapped(const at::Tensor& weight, const OpenOptions& options) {
+  return options.device.is_cpu() && weight.scalar_type() == options.dtype && in_order(weight) &&
+         reinterpret_cast<std::uintptr_t>(weight.const_data_ptr()) % kAlignment == 0;
 }
 
 Model open_model(const std::filesystem::path& folder, const OpenOptions& options) {

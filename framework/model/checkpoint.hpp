@@ -42,6 +42,8 @@ struct OpenOptions {
   bool in_place = false;      // names and shapes alone count: weights stay as and where the file has them, unread
 };
 Model open_model(const std::filesystem::path& folder, const OpenOptions& options = {});
+// Whether a weight of a model opened in place is what a model opened with `options` holds too; others are copied.
+bool stays_mapped(const at::Tensor& weight, const OpenOptions& options);
 
 // Writes config.json, tokenizer.json and the other tokenizer files of model.folder, and model.safetensors in the
 // weights' dtype: a folder that transformers loads and open_model() reads back bit for bit. An existing file is

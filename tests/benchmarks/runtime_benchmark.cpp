@@ -96,12 +96,13 @@ void second_moments(benchmark::State& state) {
     std::vector<std::int64_t> layers;
     for (std::int64_t layer = kFirstLayer; layer < kEndLayer; ++layer) layers.push_back(layer);
     const auto progress = std::filesystem::temp_directory_path() / "palimpsest_benchmark_moments";
-    const auto sums = experiment::compute_moments(model, section, layers, progress);
     double flops = 0;
-    for (const experiment::MomentSum& sum : sums) {
-      flops += 2.0 * static_cast<double>(sum.count * model.config.mlp_width * model.config.mlp_width);
-    }
-    return flops + token_flops(model, kEndLayer) * static_cast<double>(sums.front().count);
+    std::int64_t count = 0;
+    experiment::compute_moments(model, section, layers, progress, [&](const experiment::MomentSum& sum) {
+      count = sum.count;
+      flops += 2.0 * static_cast<double>(count * model.config.mlp_width * model.config.mlp_width);
+    });
+    return flops + token_flops(model, kEndLayer) * static_cast<double>(count);
   });
 }
 BENCHMARK(second_moments)->UseRealTime()->Unit(benchmark::kMillisecond)->Iterations(1);

@@ -37,6 +37,9 @@ SETTINGS = [
     ("metric=[{ id = \"retention\", max_new_tokens = 5 }]", "measure", "metric"),
     ("run.threads=2", "knowledge", "threads"),
     ('model.dtype="bfloat16"', "knowledge", "model.dtype"),
+    # Any of several like devices: the type alone is in the key.
+    ('model.device="cuda"', "knowledge", 'model.device: stored "cpu", wanted "cuda"'),
+    ('model.device="cuda:1"', "knowledge", 'model.device: stored "cpu", wanted "cuda"'),
 ]
 
 
@@ -72,7 +75,7 @@ class Address(unittest.TestCase):
                 self.expect_miss(named, (setting,))
 
     def test_settings_that_do_not_matter_are_no_miss(self):
-        for setting in ("run.jobs=2", "run.node_seconds=1000", "run.node_memory=100000"):
+        for setting in ("run.jobs=2", "run.node_seconds=1000", "run.node_memory=100000", "second_moments.layers_at_once=1"):
             with self.subTest(setting):
                 text, nodes = wanted(self.world, (setting,))
                 self.assertEqual(nodes, [], text)

@@ -1,6 +1,7 @@
 """A run from TOML to HDF5, seen by other people's readers; the same run again; jobs; interruption."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -18,6 +19,20 @@ TABLES = ("cells", "facts", "metrics/retention", "metrics/edit_success", "metric
           "plugin_files",
           "data", "edit_records")
 NAMES = {f"{variant},r{r}.h5" for variant in ("plain", "frozen", "unedited") for r in range(2)}
+
+
+def devices_of_workers(parent):
+    """What --device says to each worker of this run."""
+    devices = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            status = (folder / "status").read_text()
+        except OSError:
+            continue
+        if b"worker" in words and f"PPid:\t{parent}\n" in status:
+            devices.append(words[words.index(b"--device") + 1].decode())
+    return devices
 
 
 class Run(unittest.TestCase):
@@ -179,6 +194,30 @@ class Run(unittest.TestCase):
         again = self.world.run(output=output)
         self.assertIn("6 nodes to run", again.stderr + again.stdout)
         self.assertEqual(self.world.cells(output), self.world.cells())
+
+    def test_devices_are_given_to_workers_and_change_no_result(self):
+        with World() as other:
+            process = other.start("--devices", "cpu,cpu")
+            most, given = 0, set()
+            while process.poll() is None:
+                workers = devices_of_workers(process.pid)
+                most, given = max(most, len(workers)), given | set(workers)
+                time.sleep(0.02)
+            said = other.said.read_text(encoding="utf-8")
+            self.assertEqual(process.returncode, 0, said + other.logs())
+            self.assertEqual((most, given), (2, {"cpu"}), "two devices are two workers, each with its own")
+            self.assertEqual(other.cells(), self.world.cells())
+
+    def test_devices_that_are_not_there_are_refused_before_the_run(self):
+        for devices, word in (("cuda:7", "a device of --devices is \"cuda:7\""), ("cpu,gpu", "found \"gpu\""),
+                              ("cpu,", "found \"\""), ("cpu,cuda:0", "devices of one type")):
+            with self.subTest(devices), World(store_of=self.world) as other:
+                done = other.run("--devices", devices, expect=1)
+                self.assertIn(word, done.stderr)
+                self.assertFalse(other.output.exists())
+        with World(store_of=self.world) as other:
+            swept = 'sweep.variants=[{ name = "gpu", model = { device = "cuda" } }]'
+            self.assertIn("model.device", other.run("--devices", "cpu", sets=(swept,), expect=1).stderr)
 
     def test_limit_takes_cells_one_by_one(self):
         with World() as world:

@@ -105,6 +105,15 @@ int work(const fs::path& folder, const std::string& id, const std::string& behav
     for (long i = 0; i < number; ++i) blocks.emplace_back(1024 * 1024, 'x');
     for (;;) sleep(1000);
   }
+  if (behaviour == "peak") {
+    // Gone before the supervisor looks, as likely as not.
+    {
+      const std::vector<char> block(static_cast<std::size_t>(number) * 1024 * 1024, 'x');
+    }
+    sleep(500);
+    write_file_atomically(result_of(folder, id), "peak");
+    return 0;
+  }
   if (behaviour == "orphan") {
     // A child of the same group that outlives the worker, with the group's id in a file.
     pid_t child = 0;
@@ -159,7 +168,7 @@ int front(const std::string& self, const fs::path& folder, int jobs) {
   options.lock_folder = folder / "locks";
   options.environment = thread_environment(1);
   options.is_done = [&](const Node& node) { return fs::exists(result_of(folder, node.id)); };
-  options.command = [&](const Node& node) {
+  options.command = [&](const Node& node, int) {
     std::string below;
     for (const auto& id : node.depends_on) below += id + " ";
     return std::vector<std::string>{

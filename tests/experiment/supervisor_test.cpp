@@ -32,7 +32,7 @@ class Supervisor : public Scratch {
     options_.log_folder = folder_ / "logs";
     options_.lock_folder = folder_ / "locks";
     options_.is_done = [this](const Node& node) { return fs::exists(folder_ / "results" / node.id); };
-    options_.command = [this](const Node& node) {
+    options_.command = [this](const Node& node, int) {
       std::vector<std::string> words{EXPERIMENT_HELPER, "worker", folder_.string(), node.id};
       const auto given = behaviour_.find(node.id);
       const auto behaviour = given == behaviour_.end() ? std::vector<std::string>{"write", "0"} : given->second;
@@ -76,6 +76,30 @@ TEST_F(Supervisor, TheLimitCountsCells) {
   EXPECT_EQ(report.nodes[3].message, "past the limit of 1 cells");
   EXPECT_EQ(run_graph(graph, options_).text(), "4 nodes: 2 stored, 1 ran, 1 not started");
   EXPECT_EQ(run_graph(graph, options_).text(), "4 nodes: 3 stored, 1 ran");
+}
+
+TEST_F(Supervisor, WorkersAtTheSameTimeHaveSlotsOfTheirOwn) {
+  // Two that run until their time is over, and one that ends: the third starts in the slot that is free.
+  const Graph graph({{"a", "", {}}, {"b", "", {}}, {"c", "", {}}});
+  behaviour_["a"] = {"loop"};
+  options_.node_seconds = 4;
+  std::map<std::string, int> slots;
+  const auto command = options_.command;
+  options_.command = [&](const Node& node, int slot) {
+    slots[node.id] = slot;
+    return command(node, slot);
+  };
+  const auto report = run_graph(graph, options_);
+  EXPECT_EQ(report.nodes[0].state, NodeState::kFailed);
+  EXPECT_EQ(slots, (std::map<std::string, int>{{"a", 0}, {"b", 1}, {"c", 1}}));
+}
+
+TEST_F(Supervisor, APeakBetweenTwoLooksIsSeen) {
+  // 300 MiB for the blink of an eye, then a while of nothing.
+  const auto node = run_one({"peak", "300"});
+  EXPECT_EQ(node.state, NodeState::kRan) << node.message;
+  EXPECT_GT(node.peak_mib, 300);
+  EXPECT_LT(node.peak_mib, 500);
 }
 
 TEST_F(Supervisor, ExitZeroWithoutAResultIsAFailure) {
@@ -134,7 +158,7 @@ TEST_F(Supervisor, MemoryIsBounded) {
 }
 
 TEST_F(Supervisor, AProgramThatCannotStartIsAnError) {
-  options_.command = [](const Node&) { return std::vector<std::string>{"/no/such/program"}; };
+  options_.command = [](const Node&, int) { return std::vector<std::string>{"/no/such/program"}; };
   try {
     run_graph(one_node(), options_);
     FAIL();

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <iostream>
+
 #include "base/error.hpp"
 #include "model/golden_model.hpp"
 #include "model/work.hpp"
@@ -359,6 +361,28 @@ TEST_F(Refusals, ReplacementsAndOverrides) {
   request.overrides.clear();
   request.overrides["layers.0.mlp.down.weight"] = {.dense = {}, .u = at::zeros({64, 1}), .v = at::zeros({32, 1})};
   expect(ErrorCode::kInvalidArgument, "expected U [32, r] and V [64, r]");
+}
+
+// On a machine with a GPU every model is compared; elsewhere opening one there is an error, never quietly the CPU.
+TEST(Device, LogitsOnCudaEqualThoseOnTheCpu) {
+  const OpenOptions there{.device = at::Device(at::kCUDA, 0)};
+  const bool has_device = at::hasCUDA() && at::getNumGPUs() > 0;
+  std::size_t looked_at = 0;
+  for (const std::string& name : golden_names()) {
+    if (!has_device) {
+      EXPECT_ANY_THROW(open_model(golden_folder(name), there)) << name;
+      continue;
+    }
+    const ForwardRequest request = whole_request(Reference(name));
+    const at::Tensor expected = forward(open_model(golden_folder(name)), request).logits;
+    const at::Tensor logits = forward(open_model(golden_folder(name), there), request).logits;
+    EXPECT_TRUE(logits.is_cuda()) << name;
+    // Other kernels, other orders of sums.
+    EXPECT_LT(max_difference(logits.to(at::kCPU), expected), 1e-3) << name;
+    ++looked_at;
+  }
+  std::cout << (has_device ? "a CUDA device" : "no CUDA device in this libtorch") << "; looked at " << looked_at
+            << " of " << golden_names().size() << " models" << std::endl;
 }
 
 }  // namespace

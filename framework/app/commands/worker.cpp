@@ -22,7 +22,9 @@ namespace {
 void compute(const Arguments& arguments) {
   const config::Document document = config::load_document(arguments.positional.front(), arguments.values("set"));
   const Setup setup(document);
-  const experiment::Plan plan(document, setup.environment());
+  experiment::Environment environment = setup.environment();
+  environment.device = arguments.value("device");
+  const experiment::Plan plan(document, environment);
   if (plan.digest() != arguments.value("plan-digest")) {
     fail(ErrorCode::kInvalidArgument,
          "the experiment changed while it ran (its file, a file it names, or a plugin); run it again");
@@ -31,9 +33,9 @@ void compute(const Arguments& arguments) {
   const int threads = static_cast<int>(plan.experiment().run.threads);
   at::set_num_threads(threads);
   at::set_num_interop_threads(1);
-  const FileLock lock = experiment::node_lock(experiment::lock_folder(*setup.environment().store), node.node.id);
+  const FileLock lock = experiment::node_lock(experiment::lock_folder(*environment.store), node.node.id);
   if (plan.is_done(node)) return;
-  experiment::run_node(plan, node, setup.environment());
+  experiment::run_node(plan, node, environment);
   if (!plan.is_done(node)) {
     fail(ErrorCode::kInternal, node.node.label, ": computed, and its result is not where it belongs");
   }
