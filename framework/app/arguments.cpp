@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <cmath>
 
 #include "base/error.hpp"
 
@@ -66,6 +67,22 @@ std::optional<int> Arguments::integer(const std::string& option, int least) cons
     throw UsageError(cat("--", option, " wants a whole number from ", least, ", found \"", text, "\""));
   }
   return number;
+}
+
+std::optional<double> Arguments::bytes(const std::string& option) const {
+  if (!options.contains(option)) return std::nullopt;
+  const std::string text = value(option);
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  constexpr std::string_view kLetters = "KMGT";
+  const std::size_t power = unit.empty() ? std::string_view::npos : kLetters.find(unit.front());
+  const std::string ending = unit.empty() ? "" : unit.substr(1);
+  const bool known = power != std::string_view::npos && (ending.empty() || ending == "B" || ending == "iB");
+  if (error != std::errc() || !known || !(number > 0) || !std::isfinite(number)) {
+    throw UsageError(cat("--", option, " wants a size such as 80G, 512M or 80GiB, found \"", text, "\""));
+  }
+  return number * std::pow(ending == "B" ? 1000.0 : 1024.0, static_cast<double>(power + 1));
 }
 
 Arguments parse_arguments(std::string_view command, const std::vector<Positional>& positional,

@@ -38,6 +38,9 @@ struct Arguments {
   const std::vector<std::string>& values(const std::string& option) const;
   // Throws UsageError unless the value is a whole number of at least `least`.
   std::optional<int> integer(const std::string& option, int least) const;
+  // Bytes: "80G" and "80GiB" are 80 * 2^30, "80GB" is 80 * 10^9; K, M, G, T, fractions allowed. Throws UsageError for
+  // anything else.
+  std::optional<double> bytes(const std::string& option) const;
 };
 
 // Throws UsageError, whose message ends in a pointer to `palimpsest COMMAND --help`.

@@ -1,6 +1,5 @@
 #include "app/checked.hpp"
 
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,10 +10,10 @@
 #include "base/error.hpp"
 #include "config/disjoint.hpp"
 #include "experiment/catalog.hpp"
+#include "experiment/devices.hpp"
 #include "experiment/trials.hpp"
 #include "model/checkpoint.hpp"
 #include "model/tokenizer/tokenizer.hpp"
-#include "model/weight_files.hpp"
 
 namespace palimpsest::app {
 namespace fs = std::filesystem;
@@ -22,8 +21,8 @@ namespace {
 
 class Checker {
  public:
-  Checker(const config::Document& document, const Setup& setup, Checked& found)
-      : document_(document), setup_(setup), found_(found) {}
+  Checker(const config::Document& document, const Setup& setup, const CheckOptions& options, Checked& found)
+      : document_(document), setup_(setup), options_(options), found_(found) {}
 
   void run() {
     const auto expansion = config::expand_all(document_, *setup_.environment().catalog, setup_.environment().locations);
@@ -37,7 +36,8 @@ class Checker {
     for (const auto& cell : expansion.cells) {
       const config::Experiment& e = cell.experiment;
       if (once(e.model.path.path)) attempt([&] { check_model(e); });
-      if (once(e.model.device)) attempt([&] { check_device(e.model.device); });
+      if (options_.device && once(e.model.device))
+        attempt([&] { experiment::check_device(e.model.device, "model.device"); });
       if (once(cat(e.facts.file.path.string(), e.facts.format, e.facts.zsre_target))) attempt([&] { check_facts(e); });
       if (once(cat(e.facts.file.path.string(), "|", e.facts.first, "|", e.facts.limit, "|", e.facts.edited, "|",
                    e.facts.intrinsic)))
@@ -88,19 +88,21 @@ class Checker {
   }
 
   void check_model(const config::Experiment& e) {
+    const fs::path& folder = e.model.path.path;
+    ModelSizes& sizes = found_.models[folder.string()];
+    if (!options_.weights && !fs::exists(folder / "model.safetensors") &&
+        !fs::exists(folder / "model.safetensors.index.json")) {
+      sizes.config = model::read_config(folder);
+      sizes.stored = stored_weights(sizes.config);
+      found_.warnings.push_back(cat(folder.string(), " has no weights: sizes are those of its config.json"));
+      return;
+    }
     model::OpenOptions options;
     options.in_place = true;
-    const model::Model opened = model::open_model(e.model.path.path, options);
+    const model::Model opened = model::open_model(folder, options);
     if (opened.tokenizer == nullptr)
-      fail(ErrorCode::kNotFound, e.model.path.path.string(), " has no tokenizer.json; expected one beside config.json");
-    if (found_.parameters == 0) {
-      // Those of the model: a file may hold tables beside them.
-      for (const model::ParameterInfo& info : opened.parameters.infos()) {
-        std::int64_t count = 1;
-        for (const auto axis : info.shape) count *= axis;
-        found_.parameters += count;
-      }
-    }
+      fail(ErrorCode::kNotFound, folder.string(), " has no tokenizer.json; expected one beside config.json");
+    sizes = {opened.config, stored_weights(opened.parameters)};
   }
 
   // Before the trials, which may take hours.
@@ -117,13 +119,6 @@ class Checker {
           rethrow_with_context(error, search.position.text());
         }
       });
-    }
-  }
-
-  static void check_device(const std::string& device) {
-    if (device.starts_with("cuda") && !at::hasCUDA()) {
-      fail(ErrorCode::kUnsupported, "model.device is \"", device,
-           "\", and this libtorch finds no CUDA device; expected \"cpu\"");
     }
   }
 
@@ -162,15 +157,16 @@ class Checker {
 
   const config::Document& document_;
   const Setup& setup_;
+  const CheckOptions& options_;
   Checked& found_;
   std::set<std::string> seen_;
 };
 
 }  // namespace
 
-Checked check(const config::Document& document, const Setup& setup) {
+Checked check(const config::Document& document, const Setup& setup, const CheckOptions& options) {
   Checked found;
-  Checker(document, setup, found).run();
+  Checker(document, setup, options, found).run();
   return found;
 }
 

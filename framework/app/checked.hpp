@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/memory.hpp"
 #include "app/setup.hpp"
 #include "config/document.hpp"
 #include "data/fact_file.hpp"
@@ -14,16 +15,27 @@
 
 namespace palimpsest::app {
 
+// What `run` needs and a plan may do without.
+struct CheckOptions {
+  bool device = true;   // model.device must be there
+  bool weights = true;  // so must the model's weights and tokenizer, beside its config.json
+};
+
+struct ModelSizes {
+  model::Config config;
+  StoredWeights stored;
+};
+
 struct Checked {
   std::vector<std::string> problems;            // one line each
   std::vector<std::string> warnings;            // of an experiment without problems, one line each
   std::unique_ptr<experiment::Plan> plan;       // null when there are problems
-  std::int64_t parameters = 0;                  // of the first cell's model
   std::map<std::string, data::FactFile> facts;  // by path
+  std::map<std::string, ModelSizes> models;     // by path
 };
 
 // Reads files, writes none but the store's. `setup` outlives the result.
-Checked check(const config::Document& document, const Setup& setup);
+Checked check(const config::Document& document, const Setup& setup, const CheckOptions& options = {});
 
 // Prints problems and warnings to standard error, one line each (`file:line:column: key: ...`), and a count of the
 // problems. Returns the exit status: 1, or 0 without problems.

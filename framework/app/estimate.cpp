@@ -8,7 +8,7 @@
 #include <map>
 #include <set>
 
-#include "model/config.hpp"
+#include "app/memory_training.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -74,12 +74,12 @@ class Estimator {
  public:
   Estimator(const experiment::Plan& plan, const Checked& checked) : plan_(plan), checked_(checked) {
     made_.gemm_rate = measure_gemm_rate(static_cast<int>(plan.experiment().run.threads));
-    forward_ = 2.0 * static_cast<double>(checked.parameters);
+    numbers_ = numbers_of(checked.models.at(plan.experiment().model.path.path.string()).config);
+    forward_ = 2.0 * numbers_;
   }
 
   Estimate run() {
     for (const auto& node : plan_.nodes()) made_.seconds[node.node.id] = seconds(node);
-    made_.worker_mib = memory();
     return made_;
   }
 
@@ -104,12 +104,7 @@ class Estimator {
         const auto file = checked_.facts.find(e.facts.file.path.string());
         return kStartSeconds + (file == checked_.facts.end() ? 0 : small(knowledge_tokens(e.facts, file->second)));
       }
-      case NodeKind::kSecondMoments: {
-        // Keys stop at their layer.
-        const double layers = static_cast<double>(model::read_config(e.model.path.path).layers);
-        const double highest = static_cast<double>(*std::max_element(node.layers.begin(), node.layers.end())) + 1;
-        return kStartSeconds + large(static_cast<double>(e.second_moments.tokens)) * highest / layers;
-      }
+      case NodeKind::kSecondMoments: return kStartSeconds + moments(e, node.layers);
       case NodeKind::kRoles: return kStartSeconds + small(static_cast<double>(e.facts.limit) * kPromptTokens);
       case NodeKind::kStage: return kStartSeconds + stage(e, node);
       case NodeKind::kMeasure: return kStartSeconds + measure;
@@ -118,6 +113,18 @@ class Estimator {
       case NodeKind::kCell: return kStartSeconds;
     }
     return kStartSeconds;
+  }
+
+  // Every pass over the text stops at its highest layer.
+  double moments(const config::Experiment& e, const std::vector<std::int64_t>& layers) const {
+    const auto all = static_cast<double>(checked_.models.at(e.model.path.path.string()).config.layers);
+    const auto at_once = static_cast<std::size_t>(e.second_moments.layers_at_once);
+    const std::size_t group = at_once == 0 ? layers.size() : at_once;
+    double passes = 0;  // of the whole model
+    for (std::size_t begin = 0; begin < layers.size(); begin += group) {
+      passes += static_cast<double>(layers[std::min(layers.size(), begin + group) - 1] + 1) / all;
+    }
+    return passes * large(static_cast<double>(e.second_moments.tokens));
   }
 
   double stage(const config::Experiment& e, const experiment::PlanNode& node) const {
@@ -142,34 +149,15 @@ class Estimator {
     const double evaluations = 2 + (t.evaluate_every > 0 ? steps / static_cast<double>(t.evaluate_every) : 0);
     const double speed_up = t.precision == "bfloat16_autocast" ? 1.7 : 1;
     // The optimiser reads and writes every weight and its two moments: some ten gigabytes a second.
-    const double optimiser = steps * 28.0 * static_cast<double>(checked_.parameters) / 1e10;
+    const double optimiser = steps * 28.0 * numbers_ / 1e10;
     return (large(trained, 3) + large(evaluations * static_cast<double>(t.validation_blocks * t.block_size))) /
                speed_up +
            optimiser;
   }
 
-  // Base and tuned weights, gradients, two moments (without fine-tuning the base weights alone), and of a model in
-  // bfloat16 the float32 copies that are trained; activations kept for the backward pass.
-  double memory() const {
-    double most = 0;
-    for (const auto& cell : plan_.cells()) {
-      const config::Experiment& e = cell.experiment;
-      const auto& stages = e.experiment.stages;
-      const bool trains = std::find(stages.begin(), stages.end(), "finetune") != stages.end();
-      const model::Config c = model::read_config(e.model.path.path);
-      const bool narrow = e.model.dtype == "bfloat16";
-      const double bytes = trains ? (narrow ? 22 : 20) : (narrow ? 2 : 4);
-      const double weights = bytes * static_cast<double>(checked_.parameters);
-      const double tokens =
-          trains ? static_cast<double>(e.training.batch_size * e.training.block_size) : kEditRows * kEditTokens;
-      const double kept = static_cast<double>(c.layers * (14 * c.hidden + 4 * c.mlp_width)) * 4.0 * tokens;
-      most = std::max(most, weights + kept);
-    }
-    return most / (1 << 20) + 400;  // libtorch and the program
-  }
-
   const experiment::Plan& plan_;
   const Checked& checked_;
+  double numbers_ = 0;  // of the first cell's model
   double forward_ = 0;  // operations of a forward pass, per token
   Estimate made_;
 };
@@ -177,5 +165,11 @@ class Estimator {
 }  // namespace
 
 Estimate estimate(const experiment::Plan& plan, const Checked& checked) { return Estimator(plan, checked).run(); }
+
+WorkerSizes sizes_of(const experiment::Plan& plan, const Checked& checked, std::size_t cell) {
+  const config::Experiment& e = plan.cells()[cell].experiment;
+  const ModelSizes& model = checked.models.at(e.model.path.path.string());
+  return {e, model.config, model.stored, plan.needs(cell), !plan.unedited(cell)};
+}
 
 }  // namespace palimpsest::app

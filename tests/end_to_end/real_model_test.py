@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import pathlib
+import re
 import subprocess
 import time
 import unittest
@@ -86,6 +87,20 @@ class Quickstart(unittest.TestCase):
             values = summary[summary.outcome == "all_top1"][column].dropna()
             self.assertGreater(len(values), 0, column)
             self.assertTrue(((values >= 0) & (values <= 1)).all(), column)
+
+    def test_the_plan_knows_what_memory_it_takes(self):
+        rows = self.table("timing")
+        peak = rows.peak_memory.max()
+        line = [PROGRAM, "plan", SOURCE / "configs" / "quickstart.toml"]
+        # Nothing of it is stored yet under this seed: a plan of what is done tells no estimate.
+        for setting in (*SHORT, f"experiment.output={self.root / 'out'}", "experiment.seed=2"):
+            line += ["--set", setting]
+        done = subprocess.run(line, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=300,
+                              check=True)
+        predicted = int(re.search(r"about (\d+) MiB of memory each", done.stdout)[1])
+        print(f"peak memory of a worker: predicted {predicted} MiB, measured {peak} MiB "
+              f"({rows.label[rows.peak_memory.idxmax()]})")
+        self.assertLess(abs(predicted / peak - 1), 0.15)
 
     def test_the_second_run_is_served(self):
         again, seconds = self.run_it()

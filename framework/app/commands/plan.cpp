@@ -6,6 +6,7 @@
 #include "app/checked.hpp"
 #include "app/commands.hpp"
 #include "app/estimate.hpp"
+#include "app/memory_advice.hpp"
 #include "app/setup.hpp"
 #include "base/error.hpp"
 #include "base/progress.hpp"
@@ -57,7 +58,40 @@ std::string reason_of(const std::vector<experiment::Difference>& differences) {
   return text.empty() ? text : text + ")";
 }
 
-void print_estimate(const experiment::Plan& plan, const Estimate& estimate, double seconds, std::size_t to_run) {
+// The most that a worker of any cell wants.
+std::string memory_needed(const experiment::Plan& plan, const Checked& checked) {
+  Bytes most;
+  std::string where;
+  for (std::size_t i = 0; i < plan.cells().size(); ++i) {
+    for (const MemoryPhase& phase : memory_of(sizes_of(plan, checked, i))) {
+      const Bytes total = phase.total();
+      if (total.host > most.host) where = phase.name;
+      most = {std::max(most.host, total.host), std::max(most.device, total.device)};
+    }
+  }
+  std::string text = cat("about ", std::llround(most.host / (1 << 20)), " MiB of memory each (most in ", where, ")");
+  if (most.device > 0) text += cat(" and ", memory_text(most.device), " of the device");
+  return text;
+}
+
+// Cells of like needs are told together.
+void print_fit(const experiment::Plan& plan, const Checked& checked, double available) {
+  std::vector<std::pair<std::string, std::string>> told;  // advice, names
+  for (std::size_t i = 0; i < plan.cells().size(); ++i) {
+    const std::string text = advice(sizes_of(plan, checked, i), available);
+    const auto same = std::find_if(told.begin(), told.end(), [&](const auto& one) { return one.first == text; });
+    if (same == told.end()) {
+      told.emplace_back(text, plan.cells()[i].name);
+    } else {
+      same->second += "; " + plan.cells()[i].name;
+    }
+  }
+  std::cout << "\nOf " << memory_text(available) << " a worker:\n";
+  for (const auto& [text, names] : told) std::cout << "  " << names << '\n' << text;
+}
+
+void print_estimate(const experiment::Plan& plan, const Checked& checked, const Estimate& estimate, double seconds,
+                    std::size_t to_run) {
   const config::RunSection& run = plan.experiment().run;
   std::cout << std::fixed << std::setprecision(0);
   if (to_run == 0) {
@@ -69,9 +103,10 @@ void print_estimate(const experiment::Plan& plan, const Estimate& estimate, doub
   std::cout
       << "\nEstimate: " << duration_text(seconds / at_once) << " with " << run.jobs
       << (run.jobs == 1 ? " worker" : " workers") << " of " << run.threads
-      << (run.threads == 1 ? " thread" : " threads") << ", about " << std::ceil(estimate.worker_mib / 100) * 100
-      << " MiB of memory each.\n(Counted work over the " << estimate.gemm_rate / 1e9
+      << (run.threads == 1 ? " thread" : " threads") << ", " << memory_needed(plan, checked)
+      << ".\n(Counted work over the " << estimate.gemm_rate / 1e9
       << " GFLOP/s that matrix products reach on these processors; right to a factor of two on an idle machine.)\n";
+  if (on_device(plan.experiment())) std::cout << "(A GPU is faster; how much, is not estimated.)\n";
 }
 
 }  // namespace
@@ -79,8 +114,9 @@ void print_estimate(const experiment::Plan& plan, const Estimate& estimate, doub
 int plan_command(const Arguments& arguments) {
   const std::string& file = arguments.positional.front();
   const config::Document document = config::load_document(file, arguments.values("set"));
+  const auto available = arguments.bytes("device-memory");
   const Setup setup(document);
-  const Checked checked = check(document, setup);
+  const Checked checked = check(document, setup, {.device = false, .weights = !available});
   if (const int status = report_problems(checked, file); status != 0) return status;
 
   const experiment::Plan& plan = *checked.plan;
@@ -110,7 +146,8 @@ int plan_command(const Arguments& arguments) {
   }
   std::cout << stored << " stored, " << to_run << " to run. Results: " << plan.experiment().experiment.output.string()
             << '\n';
-  print_estimate(plan, times, seconds, to_run);
+  print_estimate(plan, checked, times, seconds, to_run);
+  if (available) print_fit(plan, checked, *available);
   return 0;
 }
 

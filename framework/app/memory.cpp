@@ -1,0 +1,232 @@
+#include "app/memory.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "app/memory_training.hpp"
+#include "model/checkpoint.hpp"
+
+namespace palimpsest::app {
+namespace {
+
+constexpr double kMiB = 1 << 20;
+// Resident in a worker that holds no weights: libtorch, the program, the plan with its facts and plugins, the
+// tokenizer. Measured: what is left of a worker that matches controls when all that is counted here is taken from it.
+constexpr double kProgram = 230 * kMiB;
+// What CUDA takes of a device for itself, before any tensor.
+constexpr double kDeviceContext = 600 * kMiB;
+
+constexpr double kAskedRows = 64, kAskedTokens = 16;      // of a forward that asks the model facts (experiment/probe)
+constexpr double kMomentRows = 8;                         // sequences of one forward (experiment/moments)
+constexpr double kMomentSlice = 512;                      // rows of a product that are widened at a time
+constexpr double kContextRows = 22, kContextTokens = 20;  // prompts of one edit, and tokens before the subject's last
+constexpr double kSuffixTokens = 3;                       // of each from there on, target included
+constexpr double kBatchSuffixTokens = 256;                // of a batch's objective at a time (editing/spread)
+constexpr double kKeyTokens = 2048;                       // of a batch's keys at a time (editing/key_pass)
+
+class Counter {
+ public:
+  explicit Counter(const WorkerSizes& sizes)
+      : sizes_(sizes), e_(sizes.experiment), m_(sizes.model), numbers_(numbers_of(sizes.model)) {}
+
+  std::vector<MemoryPhase> phases() const {
+    std::vector<MemoryPhase> all = {asking()};
+    if (!sizes_.needs.second_moments.empty() && sizes_.edits) all.push_back(moments());
+    if (sizes_.edits) all.push_back(editing());
+    if (sizes_.edits && e_.facts.selection == "matched") all.push_back(matching());
+    if (has_stage("finetune")) all.push_back(finetuning());
+    return all;
+  }
+
+ private:
+  bool has_stage(const char* name) const {
+    return std::find(e_.experiment.stages.begin(), e_.experiment.stages.end(), name) != e_.experiment.stages.end();
+  }
+  double weight_bytes() const { return e_.model.dtype == "bfloat16" ? 2 : 4; }
+
+  // Bytes that lie where the model is.
+  MemoryPart beside_model(std::string what, double bytes) const {
+    return {std::move(what), on_device(e_) ? Bytes{0, bytes} : Bytes{bytes, 0}};
+  }
+  static MemoryPart on_host(std::string what, double bytes) { return {std::move(what), {bytes, 0}}; }
+
+  // A worker that has opened the model and looked at all of it.
+  MemoryPhase opened(std::string name) const {
+    MemoryPhase phase{std::move(name), {}};
+    phase.parts.push_back({"the program and libtorch", {kProgram, on_device(e_) ? kDeviceContext : 0}});
+    phase.parts.push_back(on_host("the model's files, mapped", sizes_.stored.bytes));
+    const double in_place = on_device(e_)                  ? 0
+                            : e_.model.dtype == "bfloat16" ? sizes_.stored.in_place_bfloat16
+                                                           : sizes_.stored.in_place_float32;
+    if (numbers_ > in_place) {
+      phase.parts.push_back(beside_model("weights as " + e_.model.dtype, weight_bytes() * (numbers_ - in_place)));
+    }
+    return phase;
+  }
+
+  // A worker that starts from what the stages before left.
+  MemoryPhase entered(std::string name) const {
+    MemoryPhase phase = opened(std::move(name));
+    const auto& stages = e_.experiment.stages;
+    const bool tuned = std::find(stages.begin(), stages.end() - 1, "finetune") != stages.end() - 1;
+    if (tuned) phase.parts.push_back(beside_model("weights tuned before", weight_bytes() * numbers_));
+    if (sizes_.edits) phase.parts.push_back(beside_model("edited matrices", edited_matrices()));
+    return phase;
+  }
+
+  double edited_matrices() const {
+    const double layers = static_cast<double>(std::max<std::size_t>(1, sizes_.needs.edits_layers.size()));
+    return sizes_.edits ? layers * weight_bytes() * static_cast<double>(m_.hidden * m_.mlp_width) : 0;
+  }
+  double moment_matrix() const { return 8.0 * static_cast<double>(m_.mlp_width) * static_cast<double>(m_.mlp_width); }
+
+  // What a forward without a backward pass holds at once, between two layers and inside one.
+  double running(double tokens) const {
+    return weight_bytes() * tokens *
+           static_cast<double>(3 * m_.hidden + 2 * m_.query_width() + 2 * m_.kv_width() + 3 * m_.mlp_width);
+  }
+  double cache(double tokens) const {
+    return weight_bytes() * tokens * static_cast<double>(2 * m_.layers * m_.kv_width());
+  }
+  double logits(double rows) const { return 4.0 * rows * static_cast<double>(m_.vocabulary); }
+
+  MemoryPhase asking() const {
+    MemoryPhase phase = entered("asking and measuring");
+    const double tokens = kAskedRows * kAskedTokens;
+    // The cache is joined with what follows it in a second copy of a layer; logits and their log-softmax.
+    phase.parts.push_back(
+        beside_model("prompts, their cache and logits", cache(tokens) + running(tokens) + 2 * logits(kAskedRows)));
+    return phase;
+  }
+
+  MemoryPhase moments() const {
+    MemoryPhase phase = opened("second moments");
+    const config::SecondMomentsSection& s = e_.second_moments;
+    auto layers = static_cast<double>(sizes_.needs.second_moments.size());
+    if (s.import.set()) {
+      // Read whole, and once more as float64.
+      phase.parts.push_back(on_host("matrices of " + std::to_string(sizes_.needs.second_moments.size()) + " layers",
+                                    2 * layers * moment_matrix()));
+      return phase;
+    }
+    if (s.layers_at_once > 0) layers = std::min(layers, static_cast<double>(s.layers_at_once));
+    const double width = static_cast<double>(m_.mlp_width), tokens = kMomentRows * static_cast<double>(s.block);
+    const double of_product = s.dtype == "float64" ? 8 : 4;
+    phase.parts.push_back(beside_model("sums of " + std::to_string(static_cast<int>(layers)) + " layers, float64",
+                                       layers * moment_matrix()));
+    phase.parts.push_back(beside_model("a product of keys", of_product * width * width + 8 * kMomentSlice * width));
+    const double scores = 4 * 2 * tokens * static_cast<double>(m_.heads * s.block);
+    phase.parts.push_back(beside_model(
+        "keys of a batch", tokens * width * (layers * weight_bytes() + of_product) + running(tokens) + scores));
+    // What is stored passes through the host.
+    if (on_device(e_)) phase.parts.push_back(on_host("sums on their way to the store", layers * moment_matrix()));
+    return phase;
+  }
+
+  MemoryPhase editing() const {
+    MemoryPhase phase = entered("editing");
+    phase.parts.push_back(beside_model("the same after the next update", edited_matrices()));
+    if (const auto layers = static_cast<double>(sizes_.needs.second_moments.size()); layers > 0) {
+      phase.parts.push_back(on_host("second moments and their factors", 2 * layers * moment_matrix()));
+      // Reading one (the file, the sum, the mean), or an eigendecomposition of one.
+      phase.parts.push_back(on_host("work on one of them", 3 * moment_matrix()));
+    }
+    const bool batch = e_.edit.scope == "batch";
+    const double suffix = batch ? kBatchSuffixTokens : kContextRows * kSuffixTokens;
+    const double prefix = batch ? kBatchSuffixTokens / kSuffixTokens * kContextTokens : kContextRows * kContextTokens;
+    const KeptForBackward objective = kept_for_backward(sizes_, suffix, kSuffixTokens + kContextTokens, false);
+    const double with_graph =
+        static_cast<double>(m_.layers) * objective.layer + 4 * logits(batch ? suffix : kContextRows);
+    phase.parts.push_back(beside_model("contexts and the objective's backward pass",
+                                       cache(prefix) + std::max(running(batch ? kKeyTokens : prefix), with_graph)));
+    phase.parts.push_back(on_host("recorded updates", updates()));
+    return phase;
+  }
+
+  // Low rank where that is smaller: U and V of every fact, or of all facts of a batch.
+  double updates() const {
+    const double out = static_cast<double>(m_.hidden), in = static_cast<double>(m_.mlp_width);
+    const double facts = e_.edit.scope == "isolated" ? 1 : static_cast<double>(e_.facts.edited);
+    const double calls = e_.edit.scope == "batch" ? 1 : facts;
+    const double layers = static_cast<double>(std::max<std::size_t>(1, sizes_.needs.edits_layers.size()));
+    return 4 * layers * std::min(facts * (out + in), calls * out * in);
+  }
+
+  // Every edit of the group at once: in scope isolated, one of each fact.
+  MemoryPhase matching() const {
+    MemoryPhase phase = opened("matching controls");
+    const double states = e_.edit.scope == "isolated" ? static_cast<double>(e_.facts.edited) : 1;
+    phase.parts.push_back(beside_model("edited matrices of all edits", states * edited_matrices()));
+    const double tokens = kAskedRows * kAskedTokens;
+    phase.parts.push_back(
+        beside_model("prompts, their cache and logits", cache(tokens) + running(tokens) + 2 * logits(kAskedRows)));
+    return phase;
+  }
+
+  MemoryPhase finetuning() const {
+    MemoryPhase phase = entered("fine-tuning");
+    for (auto& part : training_parts(sizes_)) phase.parts.push_back(std::move(part));
+    return phase;
+  }
+
+  const WorkerSizes& sizes_;
+  const config::Experiment& e_;
+  const model::Config& m_;
+  double numbers_;
+};
+
+}  // namespace
+
+Bytes MemoryPhase::total() const {
+  Bytes sum;
+  for (const auto& part : parts) {
+    sum.host += part.bytes.host;
+    sum.device += part.bytes.device;
+  }
+  return sum;
+}
+
+StoredWeights stored_weights(const model::Parameters& opened) {
+  StoredWeights stored;
+  for (std::size_t i = 0; i < opened.size(); ++i) {
+    const at::Tensor& weight = opened[i];
+    const auto numbers = static_cast<double>(weight.numel());
+    stored.bytes += numbers * static_cast<double>(weight.element_size());
+    if (model::stays_mapped(weight, {.dtype = at::kFloat})) stored.in_place_float32 += numbers;
+    if (model::stays_mapped(weight, {.dtype = at::kBFloat16})) stored.in_place_bfloat16 += numbers;
+  }
+  return stored;
+}
+
+StoredWeights stored_weights(const model::Config& config) {
+  const auto json = nlohmann::json::parse(config.json);
+  std::string dtype = "float32";
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    if (json.contains(key) && json[key].is_string()) dtype = json[key].get<std::string>();
+  }
+  const double numbers = numbers_of(config);
+  StoredWeights stored;
+  stored.bytes = numbers * (dtype == "float32" ? 4 : 2);
+  if (dtype == "float32") stored.in_place_float32 = numbers;
+  if (dtype == "bfloat16") stored.in_place_bfloat16 = numbers;
+  return stored;
+}
+
+std::vector<MemoryPhase> memory_of(const WorkerSizes& sizes) { return Counter(sizes).phases(); }
+
+bool on_device(const config::Experiment& experiment) { return config::device_type(experiment.model.device) != "cpu"; }
+
+double wanted(const MemoryPhase& phase, const config::Experiment& experiment) {
+  const Bytes total = phase.total();
+  return on_device(experiment) ? total.device : total.host;
+}
+
+const MemoryPhase& largest(const std::vector<MemoryPhase>& phases, const config::Experiment& experiment) {
+  return *std::max_element(phases.begin(), phases.end(), [&](const MemoryPhase& a, const MemoryPhase& b) {
+    return wanted(a, experiment) < wanted(b, experiment);
+  });
+}
+
+}  // namespace palimpsest::app
