@@ -18,9 +18,11 @@ constexpr double kProgram = 230 * kMiB;
 // What CUDA takes of a device for itself, before any tensor.
 constexpr double kDeviceContext = 600 * kMiB;
 
-constexpr double kAskedRows = 64, kAskedTokens = 16;      // of a forward that asks the model facts (experiment/probe)
-constexpr double kMomentRows = 8;                         // sequences of one forward (experiment/moments)
-constexpr double kMomentSlice = 512;                      // rows of a product that are widened at a time
+constexpr double kAskedRows = 64, kAskedTokens = 16;  // of a forward that asks the model facts (experiment/probe)
+constexpr double kScoredTokens = 4096;                // of a pass that scores texts (sdk/likelihood)
+constexpr double kScoredLogits = 1 << 24;             // numbers of the logits that targets are read from (sdk/probing)
+constexpr double kMomentRows = 8;                     // sequences of one forward (experiment/moments)
+constexpr double kMomentSlice = 512;                  // rows of a product that are widened at a time
 constexpr double kContextRows = 22, kContextTokens = 20;  // prompts of one edit, and tokens before the subject's last
 constexpr double kSuffixTokens = 3;                       // of each from there on, target included
 constexpr double kBatchSuffixTokens = 256;                // of a batch's objective at a time (editing/spread)
@@ -52,14 +54,18 @@ class Counter {
   }
   static MemoryPart on_host(std::string what, double bytes) { return {std::move(what), {bytes, 0}}; }
 
-  // A worker that has opened the model and looked at all of it.
-  MemoryPhase opened(std::string name) const {
+  // A worker that has opened the model and reads its first `layers`; all of them if no number is given.
+  MemoryPhase opened(std::string name, std::int64_t layers = -1) const {
     MemoryPhase phase{std::move(name), {}};
     phase.parts.push_back({"the program and libtorch", {kProgram, on_device(e_) ? kDeviceContext : 0}});
-    phase.parts.push_back(on_host("the model's files, mapped", sizes_.stored.bytes));
     const double in_place = on_device(e_)                  ? 0
                             : e_.model.dtype == "bfloat16" ? sizes_.stored.in_place_bfloat16
                                                            : sizes_.stored.in_place_float32;
+    // Pages that nothing reads are not resident; those of weights that are copied all are.
+    const bool some = layers >= 0 && numbers_ == in_place;
+    phase.parts.push_back(
+        on_host("the model's files, mapped",
+                sizes_.stored.bytes * (some ? 1 - matrices_of(m_, layers, m_.layers) / numbers_ : 1)));
     if (numbers_ > in_place) {
       phase.parts.push_back(beside_model("weights as " + e_.model.dtype, weight_bytes() * (numbers_ - in_place)));
     }
@@ -94,15 +100,15 @@ class Counter {
 
   MemoryPhase asking() const {
     MemoryPhase phase = entered("asking and measuring");
-    const double tokens = kAskedRows * kAskedTokens;
-    // The cache is joined with what follows it in a second copy of a layer; logits and their log-softmax.
+    // Metrics and scores in the SDK's portions; logits and their log-softmax.
     phase.parts.push_back(
-        beside_model("prompts, their cache and logits", cache(tokens) + running(tokens) + 2 * logits(kAskedRows)));
+        beside_model("texts and prompts, their cache and logits",
+                     cache(kAskedRows * kAskedTokens) + running(kScoredTokens) + 2 * 4 * kScoredLogits));
     return phase;
   }
 
   MemoryPhase moments() const {
-    MemoryPhase phase = opened("second moments");
+    MemoryPhase phase = opened("second moments", sizes_.needs.second_moments.back() + 1);
     const config::SecondMomentsSection& s = e_.second_moments;
     auto layers = static_cast<double>(sizes_.needs.second_moments.size());
     if (s.import.set()) {

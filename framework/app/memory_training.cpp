@@ -10,6 +10,9 @@ namespace {
 
 // Numbers of logits that the fused loss holds at once (model/head).
 constexpr double kLogitChunk = 1 << 25;
+// Of activations, the share that glibc's heap holds more of: an aligned piece asks for some bytes more than one of its
+// size has left behind. Measured on the tensors of a pass: docs/large-models.md.
+constexpr double kHoles = 0.15;
 // Attention that keeps its weights, in place of a flash kernel (model/attention).
 constexpr double kShortTokens = 256, kShortScores = 1 << 24;
 
@@ -135,16 +138,12 @@ class TrainingCounter {
     MemoryPart moments = beside_model("two moments of AdamW", 8 * trained_);
     if (e_.training.optimizer_state == "host") moments.bytes = {8 * trained_, 0};
     all.push_back(std::move(moments));
-    if (autocasts()) all.push_back(beside_model("matrices in bfloat16", 2 * matrices()));
-    return all;
-  }
-
-  double matrices() const {
-    double numbers = 0;
-    for (const model::ParameterInfo& info : model::parameter_infos(m_)) {
-      if (info.layer >= 0 && info.shape.size() == 2) numbers += real(info.shape[0]) * real(info.shape[1]);
+    // A layer that is run again leaves nothing in autocast's cache.
+    if (autocasts()) {
+      const double layers = e_.training.activation_checkpointing ? real(m_.layers) : 1;
+      all.push_back(beside_model("matrices in bfloat16", 2 * matrices_of(m_, 0, m_.layers) / layers));
     }
-    return numbers;
+    return all;
   }
 
   double tokens() const { return real(e_.training.batch_size) * real(e_.training.block_size); }
@@ -159,6 +158,10 @@ class TrainingCounter {
         e_.training.activation_checkpointing
             ? beside_model("inputs of the layers, and one layer's activations", layers * layer.input + layer.layer)
             : beside_model("activations", layers * layer.layer));
+    if (!on_device(e_) && !e_.training.activation_checkpointing)
+      all.push_back(beside_model("holes between them", kHoles * layers * layer.layer));
+    // About what the layer keeps, once more as gradients.
+    all.push_back(beside_model("the first layer's backward pass", layer.layer));
     all.push_back(beside_model("a chunk of logits", chunk()));
     all.push_back(beside_model("the head's input and its gradient",
                                tokens() * (kept_by_norm(m_, formats_) + formats_.product * real(m_.hidden))));
@@ -207,6 +210,15 @@ double numbers_of(const model::Config& config) {
     double own = 1;
     for (const std::int64_t axis : info.shape) own *= real(axis);
     numbers += own;
+  }
+  return numbers;
+}
+
+double matrices_of(const model::Config& config, std::int64_t begin, std::int64_t end) {
+  double numbers = 0;
+  for (const model::ParameterInfo& info : model::parameter_infos(config)) {
+    if (info.layer >= begin && info.layer < end && info.shape.size() == 2)
+      numbers += real(info.shape[0]) * real(info.shape[1]);
   }
   return numbers;
 }

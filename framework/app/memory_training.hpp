@@ -11,6 +11,8 @@ namespace palimpsest::app {
 
 // Numbers in all parameters of such a model.
 double numbers_of(const model::Config& config);
+// Numbers in the matrices of layers `begin` to `end` - 1.
+double matrices_of(const model::Config& config, std::int64_t begin, std::int64_t end);
 
 // Bytes that a forward pass in the experiment's number formats keeps for the backward pass.
 struct KeptForBackward {
