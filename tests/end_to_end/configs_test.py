@@ -17,6 +17,8 @@ PROGRAM = pathlib.Path(os.environ["PALIMPSEST_TEST_PROGRAM"])
 CONFIGS = SOURCE / "configs"
 LAYERS = {"smollm2-135m-instruct": 30, "gpt2-xl": 48, "llama-3-8b": 32, "gpt-j-6b": 28, "llama-2-7b": 32, "mistral-7b": 32,
           "qwen2.5-7b": 28}
+# Made by tests/benchmarks/make_random_model.py, in the shape of one of those.
+RANDOM = {"gpt2-xl-random": 48}
 # Files that others extend, which are no experiments themselves.
 PARTS = ("models", "elements")
 
@@ -113,7 +115,7 @@ class Configs(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
 
     def make_models(self):
-        for name, layers in LAYERS.items():
+        for name, layers in (LAYERS | RANDOM).items():
             if not (self.home / "models" / name).exists():
                 write_model(self.home / "models" / name, layers)
 
