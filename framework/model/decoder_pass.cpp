@@ -262,9 +262,8 @@ ForwardResult Pass::result() {
       targets.push_back(asked.target);
     }
     const at::Tensor rows = final_rows(places(positions, "logprobs"));
-    result.logprobs =
-        target_logprobs(weights_.head_terms(head_name() + ".weight", rows), at::tensor(targets, at::kLong),
-                        weights_.head_bias());
+    result.logprobs = target_logprobs(weights_.head_terms(head_name() + ".weight", rows),
+                                      at::tensor(targets, at::kLong), weights_.head_bias());
   }
   count_work({.head_rows = static_cast<std::int64_t>(request_.logits.size() + request_.logprobs.size())});
   result.captured = std::move(captured_);
