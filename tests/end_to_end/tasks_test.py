@@ -114,7 +114,7 @@ class Tasks(unittest.TestCase):
         # Three steps of two pairs, both responses of each counted.
         self.assertGreater(dose.tokens["pairs,r0"], 3 * 2 * 2 * 8)
 
-    def test_activation_checkpointing_reaches_a_loss_of_the_tasks_own_and_changes_no_number(self):
+    def test_activation_checkpointing_changes_no_number_of_a_loss_of_the_tasks_own(self):
         with World(store_of=self.world) as world:
             shutil.copy(self.world.tiny / "pairs.jsonl", world.tiny)
             world.run(sets=("experiment.replicates=1", "training.max_steps=3", "training.block_size=80",
