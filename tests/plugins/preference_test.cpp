@@ -11,6 +11,7 @@
 #include "model/architectures/registry.hpp"
 #include "model/decoder.hpp"
 #include "model/safetensors.hpp"
+#include "model/work.hpp"
 #include "plugins/task_data.hpp"
 
 namespace palimpsest::plugin_tests {
@@ -96,6 +97,33 @@ TEST_F(Preference, LossAndEveryGradientEqualTorch) {
     EXPECT_LT(relative, 1e-4) << name;
     EXPECT_FALSE(reference[i].requires_grad());
   }
+}
+
+// Activation checkpointing reaches the model that the loss asks, which runs every layer once more.
+TEST_F(Preference, RecomputedLayersGiveTheSameBits) {
+  const c10::AutoGradMode grad_mode(true);
+  const auto gradients = [&](bool recompute) {
+    const model::Parameters policy = scaled(reference, kScale, true);
+    palimpsest_model model = world.model();
+    model.current = policy;
+    model.recompute_layers = recompute;
+    const std::vector<std::int64_t> examples = {0, 1, 2};
+    task.loss(model, PALIMPSEST_TRAIN, examples).backward();
+    std::vector<at::Tensor> made;
+    for (std::size_t i = 0; i < policy.size(); ++i) made.push_back(policy[i].grad());
+    return made;
+  };
+  const model::Work start = model::work();
+  const auto plain = gradients(false);
+  const model::Work middle = model::work();
+  const auto again = gradients(true);
+  const model::Work without = middle - start, with = model::work() - middle;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_TRUE(plain[i].equal(again[i])) << reference.infos()[i].name;
+  }
+  EXPECT_GT(without.layer_tokens, 0);
+  EXPECT_EQ(with.recomputed_layer_tokens, without.layer_tokens);
+  EXPECT_EQ(with.layer_tokens, 2 * without.layer_tokens);
 }
 
 // d loss along a direction, against central differences of the loss in float32.
