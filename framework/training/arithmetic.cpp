@@ -67,20 +67,25 @@ void check_matmul(Matmul matmul) {
 }
 
 ArithmeticScope::ArithmeticScope(Precision precision, Matmul matmul)
-    : matmul_before_(torch_name(at::globalContext().float32MatmulPrecision())),
-      autocast_before_(at::autocast::is_autocast_enabled(at::kCPU)),
-      dtype_before_(at::autocast::get_autocast_dtype(at::kCPU)) {
+    : matmul_before_(torch_name(at::globalContext().float32MatmulPrecision())) {
   at::globalContext().setFloat32MatmulPrecision(matmul == Matmul::kOneDnn ? "medium" : "highest");
-  at::autocast::set_autocast_enabled(at::kCPU, precision == Precision::kBfloat16Autocast);
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  constexpr std::array kDevices = {at::kCPU, at::kCUDA};
+  for (std::size_t i = 0; i < kDevices.size(); ++i) {
+    const at::DeviceType device = kDevices[i];
+    autocast_before_[i] = {device, at::autocast::is_autocast_enabled(device), at::autocast::get_autocast_dtype(device)};
+    at::autocast::set_autocast_enabled(device, precision == Precision::kBfloat16Autocast);
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+  }
   at::autocast::increment_nesting();
 }
 
 ArithmeticScope::~ArithmeticScope() {
   // What autocast keeps are copies of weights, which the optimiser is about to change.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  at::autocast::set_autocast_dtype(at::kCPU, dtype_before_);
-  at::autocast::set_autocast_enabled(at::kCPU, autocast_before_);
+  for (const auto& [device, enabled, dtype] : autocast_before_) {
+    at::autocast::set_autocast_dtype(device, dtype);
+    at::autocast::set_autocast_enabled(device, enabled);
+  }
   at::globalContext().setFloat32MatmulPrecision(matmul_before_);
 }
 

@@ -5,8 +5,10 @@
 // nested.
 #pragma once
 
+#include <c10/core/DeviceType.h>
 #include <c10/core/ScalarType.h>
 
+#include <array>
 #include <string_view>
 
 namespace palimpsest::training {
@@ -40,9 +42,14 @@ class ArithmeticScope {
   ArithmeticScope& operator=(const ArithmeticScope&) = delete;
 
  private:
+  // Autocast is a setting of each type of device; the model may be on any of these.
+  struct Autocast {
+    at::DeviceType device;
+    bool enabled;
+    at::ScalarType dtype;
+  };
   const char* matmul_before_;  // as torch names it
-  bool autocast_before_;
-  at::ScalarType dtype_before_;
+  std::array<Autocast, 2> autocast_before_;
 };
 
 }  // namespace palimpsest::training
