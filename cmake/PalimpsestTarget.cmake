@@ -34,6 +34,7 @@ function(palimpsest_add_test name)
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
   endif()
+  # As workers have it: with it on, MKL may choose the threads of a product, and so its last bits, call by call.
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT MKL_DYNAMIC=FALSE)
 endfunction()
