@@ -48,10 +48,6 @@ class Counter {
   }
   double weight_bytes() const { return e_.model.dtype == "bfloat16" ? 2 : 4; }
 
-  // Bytes that lie where the model is.
-  MemoryPart beside_model(std::string what, double bytes) const {
-    return {std::move(what), on_device(e_) ? Bytes{0, bytes} : Bytes{bytes, 0}};
-  }
   static MemoryPart on_host(std::string what, double bytes) { return {std::move(what), {bytes, 0}}; }
 
   // A worker that has opened the model and reads its first `layers`; all of them if no number is given.
@@ -67,7 +63,7 @@ class Counter {
         on_host("the model's files, mapped",
                 sizes_.stored.bytes * (some ? 1 - matrices_of(m_, layers, m_.layers) / numbers_ : 1)));
     if (numbers_ > in_place) {
-      phase.parts.push_back(beside_model("weights as " + e_.model.dtype, weight_bytes() * (numbers_ - in_place)));
+      phase.parts.push_back(beside_model(e_, "weights as " + e_.model.dtype, weight_bytes() * (numbers_ - in_place)));
     }
     return phase;
   }
@@ -77,8 +73,8 @@ class Counter {
     MemoryPhase phase = opened(std::move(name));
     const auto& stages = e_.experiment.stages;
     const bool tuned = std::find(stages.begin(), stages.end() - 1, "finetune") != stages.end() - 1;
-    if (tuned) phase.parts.push_back(beside_model("weights tuned before", weight_bytes() * numbers_));
-    if (sizes_.edits) phase.parts.push_back(beside_model("edited matrices", edited_matrices()));
+    if (tuned) phase.parts.push_back(beside_model(e_, "weights tuned before", weight_bytes() * numbers_));
+    if (sizes_.edits) phase.parts.push_back(beside_model(e_, "edited matrices", edited_matrices()));
     return phase;
   }
 
@@ -102,7 +98,7 @@ class Counter {
     MemoryPhase phase = entered("asking and measuring");
     // Metrics and scores in the SDK's portions; logits and their log-softmax.
     phase.parts.push_back(
-        beside_model("texts and prompts, their cache and logits",
+        beside_model(e_, "texts and prompts, their cache and logits",
                      cache(kAskedRows * kAskedTokens) + running(kScoredTokens) + 2 * 4 * kScoredLogits));
     return phase;
   }
@@ -120,12 +116,12 @@ class Counter {
     if (s.layers_at_once > 0) layers = std::min(layers, static_cast<double>(s.layers_at_once));
     const double width = static_cast<double>(m_.mlp_width), tokens = kMomentRows * static_cast<double>(s.block);
     const double of_product = s.dtype == "float64" ? 8 : 4;
-    phase.parts.push_back(beside_model("sums of " + std::to_string(static_cast<int>(layers)) + " layers, float64",
+    phase.parts.push_back(beside_model(e_, "sums of " + std::to_string(static_cast<int>(layers)) + " layers, float64",
                                        layers * moment_matrix()));
-    phase.parts.push_back(beside_model("a product of keys", of_product * width * width + 8 * kMomentSlice * width));
+    phase.parts.push_back(beside_model(e_, "a product of keys", of_product * width * width + 8 * kMomentSlice * width));
     const double scores = 4 * 2 * tokens * static_cast<double>(m_.heads * s.block);
     phase.parts.push_back(beside_model(
-        "keys of a batch", tokens * width * (layers * weight_bytes() + of_product) + running(tokens) + scores));
+        e_, "keys of a batch", tokens * width * (layers * weight_bytes() + of_product) + running(tokens) + scores));
     // What is stored passes through the host.
     if (on_device(e_)) phase.parts.push_back(on_host("sums on their way to the store", layers * moment_matrix()));
     return phase;
@@ -133,7 +129,7 @@ class Counter {
 
   MemoryPhase editing() const {
     MemoryPhase phase = entered("editing");
-    phase.parts.push_back(beside_model("the same after the next update", edited_matrices()));
+    phase.parts.push_back(beside_model(e_, "the same after the next update", edited_matrices()));
     if (const auto layers = static_cast<double>(sizes_.needs.second_moments.size()); layers > 0) {
       phase.parts.push_back(on_host("second moments and their factors", 2 * layers * moment_matrix()));
       // Reading one (the file, the sum, the mean), or an eigendecomposition of one.
@@ -145,7 +141,7 @@ class Counter {
     const KeptForBackward objective = kept_for_backward(sizes_, suffix, kSuffixTokens + kContextTokens, false);
     const double with_graph =
         static_cast<double>(m_.layers) * objective.layer + 4 * logits(batch ? suffix : kContextRows);
-    phase.parts.push_back(beside_model("contexts and the objective's backward pass",
+    phase.parts.push_back(beside_model(e_, "contexts and the objective's backward pass",
                                        cache(prefix) + std::max(running(batch ? kKeyTokens : prefix), with_graph)));
     phase.parts.push_back(on_host("recorded updates", updates()));
     return phase;
@@ -164,10 +160,10 @@ class Counter {
   MemoryPhase matching() const {
     MemoryPhase phase = opened("matching controls");
     const double states = e_.edit.scope == "isolated" ? static_cast<double>(e_.facts.edited) : 1;
-    phase.parts.push_back(beside_model("edited matrices of all edits", states * edited_matrices()));
+    phase.parts.push_back(beside_model(e_, "edited matrices of all edits", states * edited_matrices()));
     const double tokens = kAskedRows * kAskedTokens;
     phase.parts.push_back(
-        beside_model("prompts, their cache and logits", cache(tokens) + running(tokens) + 2 * logits(kAskedRows)));
+        beside_model(e_, "prompts, their cache and logits", cache(tokens) + running(tokens) + 2 * logits(kAskedRows)));
     return phase;
   }
 
@@ -184,6 +180,10 @@ class Counter {
 };
 
 }  // namespace
+
+MemoryPart beside_model(const config::Experiment& experiment, std::string what, double bytes) {
+  return {std::move(what), on_device(experiment) ? Bytes{0, bytes} : Bytes{bytes, 0}};
+}
 
 Bytes MemoryPhase::total() const {
   Bytes sum;

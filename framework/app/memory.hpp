@@ -27,6 +27,9 @@ struct MemoryPart {
   Bytes bytes;
 };
 
+// Bytes that lie where the model is.
+MemoryPart beside_model(const config::Experiment& experiment, std::string what, double bytes);
+
 struct MemoryPhase {
   std::string name;
   std::vector<MemoryPart> parts;

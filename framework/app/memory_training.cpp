@@ -115,9 +115,6 @@ class TrainingCounter {
   }
 
  private:
-  MemoryPart beside_model(std::string what, double bytes) const {
-    return {std::move(what), on_device(e_) ? Bytes{0, bytes} : Bytes{bytes, 0}};
-  }
   bool masters() const { return full_ && narrow_ && e_.training.masters == "float32"; }
   bool autocasts() const { return !narrow_ && formats_.product == 2; }
   double gradient_bytes() const { return full_ && narrow_ && !masters() ? 2 : 4; }
@@ -126,22 +123,22 @@ class TrainingCounter {
   std::vector<MemoryPart> weights() const {
     std::vector<MemoryPart> all;
     if (full_) {
-      all.push_back(beside_model("copies that are trained", (narrow_ && !masters() ? 2 : 4) * numbers_));
+      all.push_back(beside_model(e_, "copies that are trained", (narrow_ && !masters() ? 2 : 4) * numbers_));
     } else {
-      all.push_back(beside_model("adapters", 4 * adapted_.numbers));
-      all.push_back(beside_model("merged matrices, as last looked at", (narrow_ ? 2 : 4) * adapted_.matrices));
+      all.push_back(beside_model(e_, "adapters", 4 * adapted_.numbers));
+      all.push_back(beside_model(e_, "merged matrices, as last looked at", (narrow_ ? 2 : 4) * adapted_.matrices));
     }
     if (masters()) {
-      all.push_back(beside_model("their rounding in a pass", 2 * numbers_));
-      all.push_back(beside_model("their rounding as last looked at", 2 * numbers_));
+      all.push_back(beside_model(e_, "their rounding in a pass", 2 * numbers_));
+      all.push_back(beside_model(e_, "their rounding as last looked at", 2 * numbers_));
     }
-    MemoryPart moments = beside_model("two moments of AdamW", 8 * trained_);
+    MemoryPart moments = beside_model(e_, "two moments of AdamW", 8 * trained_);
     if (e_.training.optimizer_state == "host") moments.bytes = {8 * trained_, 0};
     all.push_back(std::move(moments));
     // A layer that is run again leaves nothing in autocast's cache.
     if (autocasts()) {
       const double layers = e_.training.activation_checkpointing ? real(m_.layers) : 1;
-      all.push_back(beside_model("matrices in bfloat16", 2 * matrices_of(m_, 0, m_.layers) / layers));
+      all.push_back(beside_model(e_, "matrices in bfloat16", 2 * matrices_of(m_, 0, m_.layers) / layers));
     }
     return all;
   }
@@ -156,18 +153,18 @@ class TrainingCounter {
     std::vector<MemoryPart> all;
     all.push_back(
         e_.training.activation_checkpointing
-            ? beside_model("inputs of the layers, and one layer's activations", layers * layer.input + layer.layer)
-            : beside_model("activations", layers * layer.layer));
+            ? beside_model(e_, "inputs of the layers, and one layer's activations", layers * layer.input + layer.layer)
+            : beside_model(e_, "activations", layers * layer.layer));
     if (!on_device(e_) && !e_.training.activation_checkpointing)
-      all.push_back(beside_model("holes between them", kHoles * layers * layer.layer));
+      all.push_back(beside_model(e_, "holes between them", kHoles * layers * layer.layer));
     // About what the layer keeps, once more as gradients.
-    all.push_back(beside_model("the first layer's backward pass", layer.layer));
-    all.push_back(beside_model("a chunk of logits", chunk()));
-    all.push_back(beside_model("the head's input and its gradient",
+    all.push_back(beside_model(e_, "the first layer's backward pass", layer.layer));
+    all.push_back(beside_model(e_, "a chunk of logits", chunk()));
+    all.push_back(beside_model(e_, "the head's input and its gradient",
                                tokens() * (kept_by_norm(m_, formats_) + formats_.product * real(m_.hidden))));
-    if (full_) all.push_back(beside_model("the head's gradient", head_gradient()));
+    if (full_) all.push_back(beside_model(e_, "the head's gradient", head_gradient()));
     if (e_.training.accumulation > 1)
-      all.push_back(beside_model("gradients of earlier passes", gradient_bytes() * trained_));
+      all.push_back(beside_model(e_, "gradients of earlier passes", gradient_bytes() * trained_));
     return all;
   }
 
@@ -185,11 +182,11 @@ class TrainingCounter {
 
   std::vector<MemoryPart> end_of_backward() const {
     std::vector<MemoryPart> all;
-    all.push_back(beside_model("gradients", gradient_bytes() * trained_));
+    all.push_back(beside_model(e_, "gradients", gradient_bytes() * trained_));
     // The lowest layer's are still there when the last gradients are made.
-    all.push_back(beside_model("activations of one layer", kept().layer));
+    all.push_back(beside_model(e_, "activations of one layer", kept().layer));
     // The embedding's gradient is added up in float32 before it is rounded.
-    if (full_ && narrow_) all.push_back(beside_model("the embedding's gradient in float32", 4 * embedding_));
+    if (full_ && narrow_) all.push_back(beside_model(e_, "the embedding's gradient in float32", 4 * embedding_));
     return all;
   }
 
