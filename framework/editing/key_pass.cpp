@@ -20,14 +20,14 @@ at::Tensor at_lookup(const at::Tensor& whole, const std::vector<std::vector<std:
   for (std::size_t i = 0; i < ids.size(); ++i) {
     flat.push_back(static_cast<std::int64_t>(i) * whole.size(1) + static_cast<std::int64_t>(ids[i].size()) - 1);
   }
-  return whole.flatten(0, 1).index_select(0, at::tensor(flat, at::kLong));
+  return whole.flatten(0, 1).index_select(0, sdk::on_device_of(whole, flat));
 }
 
 // Float32 also of a model in bfloat16: means and solves follow.
 void put(at::Tensor& whole, std::int64_t rows, const std::vector<std::int64_t>& places, const at::Tensor& part) {
   const at::Tensor wide = at::isReducedFloatingType(part.scalar_type()) ? part.to(at::kFloat) : part;
   if (!whole.defined()) whole = at::empty({rows, wide.size(1)}, wide.options());
-  whole.index_copy_(0, at::tensor(places, at::kLong), wide);
+  whole.index_copy_(0, sdk::on_device_of(wide, places), wide);
 }
 
 }  // namespace
@@ -85,7 +85,8 @@ KeyPass::Reached KeyPass::reach(std::int64_t layer) {
       ids.push_back(chunk.ids[static_cast<std::size_t>(i)]);
       places.push_back(place_[static_cast<std::size_t>(chunk.rows[static_cast<std::size_t>(i)])]);
     }
-    at::Tensor hidden = sdk::torch_tensor(result.hidden).index_select(0, at::tensor(chunk.wanted, at::kLong));
+    at::Tensor hidden = sdk::torch_tensor(result.hidden);
+    hidden = hidden.index_select(0, sdk::on_device_of(hidden, chunk.wanted));
     if (layer < last_layer_) {
       // Sorted by length, the last is the longest: what stands behind it is padding of rows not in this part.
       hidden = hidden.slice(1, 0, static_cast<std::int64_t>(ids.back().size()));

@@ -24,11 +24,11 @@ std::vector<std::int64_t> slice(const std::vector<std::int64_t>& ids, std::int64
 void scatter(at::Tensor& whole, const at::Tensor& part, const std::vector<std::int64_t>& at, std::size_t rows) {
   const at::Tensor wide = at::isReducedFloatingType(part.scalar_type()) ? part.to(at::kFloat) : part;
   if (!whole.defined()) whole = at::empty({static_cast<std::int64_t>(rows), wide.size(1)}, wide.options());
-  whole.index_copy_(0, at::tensor(at, at::kLong), wide);
+  whole.index_copy_(0, sdk::on_device_of(wide, at), wide);
 }
 
 at::Tensor target_logprobs(const at::Tensor& logits, const std::vector<std::int64_t>& targets) {
-  const at::Tensor index = at::tensor(targets, at::kLong).unsqueeze(1);
+  const at::Tensor index = sdk::on_device_of(logits, targets).unsqueeze(1);
   return at::log_softmax(logits, 1, at::kFloat).gather(1, index).squeeze(1);
 }
 
@@ -89,7 +89,7 @@ LookupPass::Part LookupPass::part_of(const Group& group, const std::vector<at::T
   if (part.rows.size() == group.rows.size()) {
     part.places.clear();
   } else {
-    hidden = hidden.index_select(0, at::tensor(part.places, at::kLong));
+    hidden = hidden.index_select(0, sdk::on_device_of(hidden, part.places));
   }
   // Each fact's rows stand together: one addition a fact.
   std::vector<at::Tensor> lookups;
@@ -147,8 +147,8 @@ LookupPass::Result LookupPass::run_to_loss_layer(const Group& group, const Part&
     places.push_back(part.places.empty() ? asked.logits[i].row : part.places[row]);
     at.push_back({static_cast<std::int64_t>(i), 0});
   }
-  const at::Tensor hidden =
-      sdk::torch_tensor(result.hidden).narrow(1, 0, 1).index_select(0, at::tensor(rows, at::kLong));
+  at::Tensor hidden = sdk::torch_tensor(result.hidden).narrow(1, 0, 1);
+  hidden = hidden.index_select(0, sdk::on_device_of(hidden, rows));
   sdk::Forward rest(lookups);
   if (group.cache.get() != nullptr) rest.continuing(group.cache, places);
   rest.from_layer(loss_layer_ + 1, sdk::to_handle(model_->host(), hidden)).logits(std::move(at));
@@ -188,7 +188,8 @@ LookupPass::Result LookupPass::run(const std::vector<at::Tensor>& deltas, const 
   }
   const auto in_order = [](const std::vector<at::Tensor>& parts, const std::vector<std::int64_t>& order) {
     if (parts.empty()) return at::Tensor();
-    return at::cat(parts, 0).index_select(0, at::tensor(order, at::kLong).argsort());
+    const at::Tensor all = at::cat(parts, 0);
+    return all.index_select(0, sdk::on_device_of(all, order).argsort());
   };
   return {in_order(logprobs, logprob_order), in_order(logits, logit_order)};
 }

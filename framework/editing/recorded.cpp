@@ -58,7 +58,7 @@ FactUpdates updates_of_fact(std::span<const sdk::RecordedUpdate> updates, std::s
     const auto columns = columns_of(update, u.size(1), fact);
     found.shared = found.shared || columns.empty();
     if (columns.empty()) continue;
-    const at::Tensor index = at::tensor(columns, at::kLong).to(u.device());
+    const at::Tensor index = sdk::on_device_of(u, columns);
     found.own.push_back({update.parameter, u.index_select(1, index), v.index_select(1, index), {}});
   }
   std::sort(found.parameters.begin(), found.parameters.end());

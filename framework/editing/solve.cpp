@@ -38,12 +38,14 @@ at::Tensor ridge_keys(const sdk::Host& host, std::int64_t layer, double lambda, 
   if (!(lambda > 0)) {
     sdk::fail(PALIMPSEST_OUT_OF_RANGE, "the weight of the second moment is ", lambda, "; expected a value above 0");
   }
-  const at::Tensor k = keys.to(at::kDouble);
-  if (k.size(1) > k.size(0)) {
-    const at::Tensor moment = sdk::torch_tensor(host.second_moment_matrix(layer)).to(at::kDouble);
+  if (keys.size(1) > keys.size(0)) {
+    const sdk::Tensor handle = host.second_moment_matrix(layer);
+    const at::Tensor& moment = sdk::torch_tensor(handle);
+    const at::Tensor k = keys.to(moment.device(), at::kDouble);
     const at::Tensor factor = cholesky(at::addmm(moment, k, k.t(), lambda), "lambda C + K K^T");
-    return at::cholesky_solve(k, factor);
+    return at::cholesky_solve(k, factor).to(keys.device());
   }
+  const at::Tensor k = keys.to(at::kDouble);
   const sdk::Tensor solved = host.second_moment_solve(layer, lambda, sdk::to_handle(host.get(), k));
   const at::Tensor& x = sdk::torch_tensor(solved);
   const at::Tensor factor = cholesky(with_diagonal(k.t().mm(x), 1), "I + K^T (lambda C)^-1 K");
@@ -78,11 +80,11 @@ at::Tensor NullSpace::project(const at::Tensor& x) const {
 at::Tensor null_space_keys(const NullSpace& null_space, const at::Tensor& keys, const at::Tensor& earlier, double l2) {
   const c10::NoGradGuard no_grad;
   const std::int64_t n = keys.size(1);
-  const at::Tensor k = keys.to(at::kDouble);
+  const at::Tensor k = keys.to(null_space.basis().device(), at::kDouble);
   const at::Tensor a = null_space.project(earlier.defined() && earlier.size(1) > 0 ? at::cat({k, earlier}, 1) : k);
   const at::Tensor factor = cholesky(with_diagonal(a.t().mm(a), l2), "A^T A + L2 I");
   const at::Tensor chosen = at::eye(a.size(1), a.options()).slice(1, 0, n);
-  return a.mm(at::cholesky_solve(chosen, factor));
+  return a.mm(at::cholesky_solve(chosen, factor)).to(keys.device());
 }
 
 at::Tensor compressed_factor(const at::Tensor& keys) {

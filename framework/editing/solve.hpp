@@ -1,5 +1,6 @@
 // The linear algebra of editors, in float64: ridge solves for the keys of a batch, and the null space of a second
-// moment. Pure functions of tensors but where the host's factor of C is used.
+// moment. Pure functions of tensors but where the host's factor of C is used. Keys come from the model's device and
+// what is solved for goes back to it; the solves themselves are made where the second moment is, on the CPU.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -46,7 +47,7 @@ class NullSpace {
 
 // The X [mlp, n] with which W + R X^T solves (P (K K^T + K_0 K_0^T) + l2 I) dW^T = P K R^T (Fang et al. 2025, equation
 // 14): with A = P [K, K_0], X = A (A^T A + l2 I)^-1 [I; 0], because (A A^T + l2 I)^-1 A = A (A^T A + l2 I)^-1 and dW^T
-// lies in P's range. `keys` K [mlp, n]; `earlier` K_0 [mlp, m], m may be 0; l2 > 0.
+// lies in P's range. `keys` K [mlp, n]; `earlier` K_0 [mlp, m] where the null space is, m may be 0; l2 > 0.
 at::Tensor null_space_keys(const NullSpace& null_space, const at::Tensor& keys, const at::Tensor& earlier, double l2);
 
 // A factor F with F F^T = K K^T and no more columns than rows: K itself, or a square one once K is wider than it is

@@ -80,7 +80,10 @@ void optimise_chunk(const sdk::Host& host, const sdk::Model& model, const std::v
   const std::vector<OptimisedValue> values =
       optimise_values(pass, rows, facts, value_options(p), [&](std::int64_t) { host.stop_if_cancelled(); });
   for (std::size_t f = 0; f < chosen.size(); ++f) {
-    if (!z.defined()) z = at::empty({facts[f].init.size(0), static_cast<std::int64_t>(edits.size())}, at::kDouble);
+    if (!z.defined()) {
+      const at::Tensor& init = facts[f].init;
+      z = at::empty({init.size(0), static_cast<std::int64_t>(edits.size())}, init.options().dtype(at::kDouble));
+    }
     z.select(1, static_cast<std::int64_t>(chosen[f])).copy_(facts[f].init + values[f].delta);
     const std::int64_t request = edits[chosen[f]].edit.first;
     record_steps(values[f], request, updates);

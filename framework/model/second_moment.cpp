@@ -36,8 +36,8 @@ at::Tensor SecondMoment::solve(double scale, const at::Tensor& rhs) const {
     factor_ = factor;
   }
   count_work({.solves = 1});
-  const at::Tensor columns = rhs.to(at::kDouble).reshape({mean_.size(0), -1});
-  return (at::cholesky_solve(columns, factor_) / scale).reshape(rhs.sizes());
+  const at::Tensor columns = rhs.to(mean_.device(), at::kDouble).reshape({mean_.size(0), -1});
+  return (at::cholesky_solve(columns, factor_) / scale).reshape(rhs.sizes()).to(rhs.device());
 }
 
 }  // namespace palimpsest::model

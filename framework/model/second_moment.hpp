@@ -18,7 +18,8 @@ class SecondMoment {
   const at::Tensor& matrix() const { return mean_; }  // [mlp, mlp] float64, the mean
   std::int64_t count() const { return count_; }
 
-  // X with (scale * C) X = rhs, float64; rhs [mlp] or [mlp, n]. Throws kInvalidArgument for another shape, kNumeric
+  // X with (scale * C) X = rhs, float64; rhs [mlp] or [mlp, n]. Solved on the device of C (the CPU, where a matrix and
+  // its factor do not take a GPU's memory); X is on that of rhs. Throws kInvalidArgument for another shape, kNumeric
   // when C is not positive definite, saying how many keys there were and how many would do.
   at::Tensor solve(double scale, const at::Tensor& rhs) const;
 

@@ -177,6 +177,19 @@ def check_host_asks_no_names(tree):
                     tree.find(path, number, f"asks for a plugin by name: {line.strip()}; ask for an interface or a declared property")
 
 
+def check_devices(tree):
+    """The maths runs wherever the model is: no algorithm names a device, or makes a tensor where libtorch makes it by default."""
+    named = re.compile(r'at::k(?:CPU|CUDA)\b|c10::k(?:CPU|CUDA)\b|"(?:cpu|cuda)[":]|DeviceType::')
+    for path in tree.includes:
+        if room_of(path) not in ("editing", "plugins") or is_test(path):
+            continue
+        for number, line in enumerate(tree.lines(path), 1):
+            if match := named.search(line):
+                tree.find(path, number, f"names a device: {match[0]}; tensors go where the model's are (sdk::on_device_of, options())")
+            elif "at::tensor(" in line:
+                tree.find(path, number, "at::tensor makes its tensor on the CPU, wherever the model is; use sdk::on_device_of")
+
+
 def check_text(tree):
     for path in tree.files:
         if path.suffix not in CODE + PROSE:
@@ -202,6 +215,7 @@ def findings_of(root):
     check_arrows(tree)
     check_kept_apart(tree)
     check_host_asks_no_names(tree)
+    check_devices(tree)
     check_text(tree)
     return tree
 

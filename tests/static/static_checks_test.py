@@ -95,6 +95,19 @@ class StaticChecks(unittest.TestCase):
         self.assertIn("framework/plugin/host.cpp:3: asks for a plugin by name", told)
         self.assertNotIn("host.cpp:2", told)
 
+    def test_algorithms_name_no_device(self):
+        self.write("framework/editing/solve.cpp", "auto a = x.to(at::kCPU);\nauto i = at::tensor(rows, at::kLong);\n")
+        self.write("plugins/editors/rome/rome.cpp", 'auto d = at::Device("cuda:0");\nauto b = sdk::on_device_of(x, rows);\n')
+        self.write("plugins/editors/rome/rome_test.cpp", "auto a = x.to(at::kCPU);\n")
+        self.write("framework/model/device.cpp", "auto a = x.to(at::kCPU);\n")
+        told = self.told()
+        self.assertIn("framework/editing/solve.cpp:1: names a device: at::kCPU", told)
+        self.assertIn("framework/editing/solve.cpp:2: at::tensor makes its tensor on the CPU", told)
+        self.assertIn('plugins/editors/rome/rome.cpp:1: names a device: "cuda:', told)
+        self.assertNotIn("rome.cpp:2", told)
+        self.assertNotIn("rome_test.cpp", told)
+        self.assertNotIn("framework/model", told)
+
     def test_text(self):
         self.write("framework/base/long.cpp", "\n" * 601)
         self.write("framework/base/table.cpp", "// Written by a script; do not edit.\n" + "\n" * 700)

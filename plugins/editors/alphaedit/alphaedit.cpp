@@ -81,7 +81,7 @@ class AlphaEdit : public sdk::StatefulEditor {
           const auto earlier = cache_.find(layer);
           // With the first edits only: null space and spectrum are the model's, not the edit's.
           if (earlier == cache_.end()) record(layer, null_space, updates);
-          keys_of[layer] = keys;
+          keys_of[layer] = keys.to(null_space.basis().device());
           return editing::null_space_keys(null_space, keys, earlier == cache_.end() ? at::Tensor() : earlier->second,
                                           p_.L2);
         },
@@ -168,7 +168,7 @@ class AlphaEdit : public sdk::StatefulEditor {
   Parameters p_;
   editing::Contexts contexts_;
   std::map<std::int64_t, editing::NullSpace> null_spaces_;  // of the base model: no state
-  std::map<std::int64_t, at::Tensor> cache_;                // K_0 [mlp, m] float64, by layer
+  std::map<std::int64_t, at::Tensor> cache_;                // K_0 [mlp, m] float64 on the CPU, by layer
 };
 
 }  // namespace

@@ -67,8 +67,8 @@ struct Batch {
   std::vector<std::vector<std::int64_t>> rows;
   std::vector<sdk::Position> at;
   std::vector<std::int64_t> targets;
-  at::Tensor weight;  // [targets]: 1 / (requests x target tokens of the request)
-  at::Tensor hidden;  // input of the lowest trained layer; undefined for layer 0
+  std::vector<float> weight;  // [targets]: 1 / (requests x target tokens of the request)
+  at::Tensor hidden;          // input of the lowest trained layer; undefined for layer 0
 };
 
 struct Trained {
@@ -147,12 +147,10 @@ class FineTuning : public sdk::Editor {
   std::vector<Batch> batches_of(const sdk::Model& model, std::span<const sdk::EditRequest> requests) const {
     const bool forced = std::string_view(p_.loss) == "target";
     std::vector<Batch> batches;
-    std::vector<float> weights;
     const auto close = [&] {
       if (batches.empty()) return;
       Batch& batch = batches.back();
-      batch.weight = at::tensor(weights) / static_cast<double>(batch.rows.size());
-      weights.clear();
+      for (float& weight : batch.weight) weight /= static_cast<float>(batch.rows.size());
       if (lowest() == 0) return;
       const c10::NoGradGuard no_grad;
       batch.hidden = sdk::torch_tensor(model.run(sdk::Forward(batch.rows).to_layer(lowest() - 1)).hidden);
@@ -176,7 +174,7 @@ class FineTuning : public sdk::Editor {
       for (std::size_t j = 0; j < target.size(); ++j) {
         batch.at.push_back({row, forced ? end + static_cast<std::int64_t>(j) : end});
         batch.targets.push_back(target[j]);
-        weights.push_back(1.0F / static_cast<float>(target.size()));
+        batch.weight.push_back(1.0F / static_cast<float>(target.size()));
       }
       if (forced) ids.insert(ids.end(), target.begin(), target.end() - 1);
     }
@@ -204,8 +202,9 @@ class FineTuning : public sdk::Editor {
     for (const Trained& weight : trained) {
       forward.override_with(weight.name, sdk::to_handle(host_.get(), weight.now.to(weight.dtype)));
     }
-    forward.logprobs(batch.at, batch.targets);
-    return -(sdk::torch_tensor(model.run(forward).logprobs) * batch.weight).sum();
+    const sdk::ForwardResult result = model.run(forward.logprobs(batch.at, batch.targets));
+    const at::Tensor& logprobs = sdk::torch_tensor(result.logprobs);
+    return -(logprobs * sdk::on_device_of(logprobs, batch.weight)).sum();
   }
 
   // One step; the loss before it.

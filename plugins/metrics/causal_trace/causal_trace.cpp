@@ -100,7 +100,7 @@ class Trace {
       for (std::int64_t layer = window.begin; layer < window.end; ++layer) {
         const at::Tensor& values = clean_.at(sdk::layer_site(layer, site));
         forward.replace(sdk::layer_site(layer, site), PALIMPSEST_REPLACE_SET, at,
-                        sdk::to_handle(model_.host(), values[0].index_select(0, index_of(tokens, values))));
+                        sdk::to_handle(model_.host(), values[0].index_select(0, sdk::on_device_of(values, tokens))));
       }
     });
   }
@@ -112,9 +112,6 @@ class Trace {
   };
 
   static std::string out(std::int64_t layer) { return sdk::layer_out_site(layer); }
-  static at::Tensor index_of(const std::vector<std::int64_t>& index, const at::Tensor& like) {
-    return at::tensor(index, at::kLong).to(like.device());
-  }
 
   sdk::Forward forward_of(std::int64_t rows) const {
     sdk::Forward forward(std::vector<std::vector<std::int64_t>>(static_cast<std::size_t>(rows), traced_.suffix));
@@ -160,7 +157,7 @@ class Trace {
       for (std::int64_t t = 0; t < noise_.size(1); ++t) at.push_back({static_cast<std::int64_t>(r), t});
       samples.push_back(runs[r].sample);
     }
-    const at::Tensor noise = noise_.index_select(0, index_of(samples, noise_)).flatten(0, 1);
+    const at::Tensor noise = noise_.index_select(0, sdk::on_device_of(noise_, samples)).flatten(0, 1);
     forward.replace("embed.out", PALIMPSEST_REPLACE_ADD, at, sdk::to_handle(model_.host(), noise));
   }
 
@@ -181,7 +178,7 @@ class Trace {
     const at::Tensor& all = corrupted_.at(static_cast<std::size_t>(layer));
     std::vector<std::int64_t> samples;
     for (const Run& run : runs) samples.push_back(run.sample);
-    return all.index_select(0, index_of(samples, all));
+    return all.index_select(0, sdk::on_device_of(all, samples));
   }
 
   // `prepare` sets up the pass of some rows.
@@ -303,7 +300,7 @@ class CausalTrace : public sdk::Metric {
       const auto count = static_cast<std::ptrdiff_t>(one.subject.end - one.subject.begin);
       ids.insert(ids.end(), one.suffix.begin(), one.suffix.begin() + count);
     }
-    const at::Tensor index = at::tensor(ids, at::kLong).to(embeddings.device());
+    const at::Tensor index = sdk::on_device_of(embeddings, ids);
     return embeddings.index_select(0, index).to(at::kDouble).std().item<double>();
   }
 

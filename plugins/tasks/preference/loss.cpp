@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "palimpsest/sdk/torch.hpp"
+
 namespace palimpsest::preference {
 
 at::Tensor dpo_loss(const at::Tensor& logprobs, const std::vector<std::int64_t>& lengths,
@@ -16,10 +18,9 @@ at::Tensor dpo_loss(const at::Tensor& logprobs, const std::vector<std::int64_t>&
   // In float64: sums over many tokens, and their differences.
   const at::Tensor wide = logprobs.to(at::kDouble);
   const at::Tensor sums = at::zeros({static_cast<std::int64_t>(lengths.size())}, wide.options())
-                              .index_add(0, at::tensor(response_of, at::kLong).to(wide.device()), wide)
+                              .index_add(0, sdk::on_device_of(wide, response_of), wide)
                               .view({-1, 2});
-  const at::Tensor margins =
-      sums.select(1, 0) - sums.select(1, 1) - at::tensor(reference_margins, at::kDouble).to(wide.device());
+  const at::Tensor margins = sums.select(1, 0) - sums.select(1, 1) - sdk::on_device_of(wide, reference_margins);
   return at::softplus(-beta * margins).mean().to(at::kFloat);  // softplus(-x) = -log sigmoid(x)
 }
 

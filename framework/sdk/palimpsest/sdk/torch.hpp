@@ -3,6 +3,9 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
+
+#include <vector>
 
 #include "palimpsest/sdk/tensor.hpp"
 
@@ -20,6 +23,14 @@ inline palimpsest_tensor borrow(const at::Tensor& tensor) {
 // An owned handle to the tensor.
 inline Tensor to_handle(const palimpsest_host* host, const at::Tensor& tensor) {
   return Tensor::retain(host, borrow(tensor));
+}
+
+// The values as a tensor [n] of their own type on the device of `like`. libtorch makes tensors on the CPU, and an
+// operation wants all of its own on one device: a plugin that makes its indices and weights so runs wherever the model
+// is.
+template <typename T>
+at::Tensor on_device_of(const at::Tensor& like, const std::vector<T>& values) {
+  return at::tensor(values).to(like.device());
 }
 
 }  // namespace palimpsest::sdk
