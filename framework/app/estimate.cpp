@@ -1,14 +1,11 @@
 #include "app/estimate.hpp"
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <time.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "app/memory_training.hpp"
+#include "app/product_rates.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -22,31 +19,6 @@ constexpr double kEditPasses = 20;                 // evaluations of a locating 
 constexpr double kEditRows = 22, kEditTokens = 2;  // contexts, and tokens of each from the subject on
 constexpr double kScoredTokens = 4000;             // that a task's score reads
 constexpr double kTokensPerMeasuredFact = 100;     // a short continuation and the probes, over metrics and points
-
-// Processor time of this thread: what other programs take from the machine does not count.
-double thread_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-double measure_gemm_rate(int threads) {
-  const int before = at::get_num_threads();
-  at::set_num_threads(1);
-  constexpr std::int64_t kSize = 768;
-  const at::Tensor a = at::ones({kSize, kSize}), b = at::ones({kSize, kSize});
-  at::mm(a, b);
-  const double start = thread_seconds();
-  double seconds = 0;
-  int rounds = 0;
-  while (seconds < 0.3) {
-    at::mm(a, b);
-    ++rounds;
-    seconds = thread_seconds() - start;
-  }
-  at::set_num_threads(before);
-  return 2.0 * kSize * kSize * kSize * rounds / seconds * threads;
-}
 
 std::int64_t last_step(const config::TrainingSection& training) {
   // Epochs bound it only with the data at hand, which is not read here.
@@ -73,7 +45,13 @@ double knowledge_tokens(const config::FactsSection& facts, const data::FactFile&
 class Estimator {
  public:
   Estimator(const experiment::Plan& plan, const Checked& checked) : plan_(plan), checked_(checked) {
-    made_.gemm_rate = measure_gemm_rate(static_cast<int>(plan.experiment().run.threads));
+    const auto threads = static_cast<double>(plan.experiment().run.threads);
+    made_.gemm_rate = bfloat16_rate_ = threads * product_rate(at::kFloat);
+    const auto& cells = plan.cells();
+    if (std::any_of(cells.begin(), cells.end(),
+                    [](const auto& cell) { return multiplies_in_bfloat16(cell.experiment); })) {
+      bfloat16_rate_ = threads * product_rate(at::kBFloat16);
+    }
     numbers_ = numbers_of(checked.models.at(plan.experiment().model.path.path.string()).config);
     forward_ = 2.0 * numbers_;
   }
@@ -84,12 +62,14 @@ class Estimator {
   }
 
  private:
-  double small(double tokens, double passes = 1) const {
-    return tokens * passes * forward_ / (made_.gemm_rate * kSmallShare);
+  // Seconds of so many tokens' forward passes, in short ragged rows and in large batches.
+  double small(const config::Experiment& e, double tokens, double passes = 1) const {
+    return tokens * passes * forward_ / (rate(e.model.dtype == "bfloat16") * kSmallShare);
   }
-  double large(double tokens, double passes = 1) const {
-    return tokens * passes * forward_ / (made_.gemm_rate * kLargeShare);
+  double large(const config::Experiment& e, double tokens, double passes = 1) const {
+    return tokens * passes * forward_ / (rate(e.model.dtype == "bfloat16") * kLargeShare);
   }
+  double rate(bool bfloat16) const { return bfloat16 ? bfloat16_rate_ : made_.gemm_rate; }
 
   static double measured_facts(const config::Experiment& e, const experiment::PlanNode& node) {
     return static_cast<double>((node.place.fact ? 1 : e.facts.edited) + e.facts.intrinsic);
@@ -98,17 +78,17 @@ class Estimator {
   double seconds(const experiment::PlanNode& node) const {
     using experiment::NodeKind;
     const config::Experiment& e = plan_.cells()[node.cell].experiment;
-    const double measure = small(measured_facts(e, node) * kTokensPerMeasuredFact);
+    const double measure = small(e, measured_facts(e, node) * kTokensPerMeasuredFact);
     switch (node.kind) {
       case NodeKind::kKnowledge: {
         const auto file = checked_.facts.find(e.facts.file.path.string());
-        return kStartSeconds + (file == checked_.facts.end() ? 0 : small(knowledge_tokens(e.facts, file->second)));
+        return kStartSeconds + (file == checked_.facts.end() ? 0 : small(e, knowledge_tokens(e.facts, file->second)));
       }
       case NodeKind::kSecondMoments: return kStartSeconds + moments(e, node.layers);
-      case NodeKind::kRoles: return kStartSeconds + small(static_cast<double>(e.facts.limit) * kPromptTokens);
+      case NodeKind::kRoles: return kStartSeconds + small(e, static_cast<double>(e.facts.limit) * kPromptTokens);
       case NodeKind::kStage: return kStartSeconds + stage(e, node);
       case NodeKind::kMeasure: return kStartSeconds + measure;
-      case NodeKind::kScore: return kStartSeconds + large(kScoredTokens);
+      case NodeKind::kScore: return kStartSeconds + large(e, kScoredTokens);
       case NodeKind::kPart: return kStartSeconds + training(e) + measure * points(e.training);
       case NodeKind::kCell: return kStartSeconds;
     }
@@ -124,7 +104,7 @@ class Estimator {
     for (std::size_t begin = 0; begin < layers.size(); begin += group) {
       passes += static_cast<double>(layers[std::min(layers.size(), begin + group) - 1] + 1) / all;
     }
-    return passes * large(static_cast<double>(e.second_moments.tokens));
+    return passes * large(e, static_cast<double>(e.second_moments.tokens));
   }
 
   double stage(const config::Experiment& e, const experiment::PlanNode& node) const {
@@ -132,7 +112,7 @@ class Estimator {
     if (kind == "finetune") return training(e);
     if (kind != "edit" || plan_.unedited(node.cell)) return 0;
     const double facts = node.place.fact ? 1 : static_cast<double>(e.facts.edited);
-    return facts * small(kEditPasses * kEditRows * kEditTokens, 2);
+    return facts * small(e, kEditPasses * kEditRows * kEditTokens, 2);
   }
 
   static double points(const config::TrainingSection& t) {
@@ -147,18 +127,18 @@ class Estimator {
     const double steps = static_cast<double>(last_step(t));
     const double trained = steps * static_cast<double>(t.accumulation * t.batch_size * t.block_size);
     const double evaluations = 2 + (t.evaluate_every > 0 ? steps / static_cast<double>(t.evaluate_every) : 0);
-    const double speed_up = t.precision == "bfloat16_autocast" ? 1.7 : 1;
+    const double tokens = 3 * trained + evaluations * static_cast<double>(t.validation_blocks * t.block_size);
+    const bool bfloat16 = e.model.dtype == "bfloat16" || t.precision == "bfloat16_autocast";
     // The optimiser reads and writes every weight and its two moments: some ten gigabytes a second.
     const double optimiser = steps * 28.0 * numbers_ / 1e10;
-    return (large(trained, 3) + large(evaluations * static_cast<double>(t.validation_blocks * t.block_size))) /
-               speed_up +
-           optimiser;
+    return tokens * forward_ / (rate(bfloat16) * kLargeShare) + optimiser;
   }
 
   const experiment::Plan& plan_;
   const Checked& checked_;
   double numbers_ = 0;  // of the first cell's model
   double forward_ = 0;  // operations of a forward pass, per token
+  double bfloat16_rate_ = 0;
   Estimate made_;
 };
 
