@@ -14,6 +14,7 @@
 
 #include "base/error.hpp"
 #include "model/kernels.hpp"
+#include "model/product.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -213,6 +214,11 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
     const at::Tensor out =
         traced ? ShortCausal::apply(query, key, value) : ShortCausal::compute(query, key, value, nullptr);
     return out.flatten(2);
+  }
+  if (is_to_be_widened(query)) {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const at::Tensor wide_mask = mask.defined() ? mask.to(at::kFloat) : mask;
+    return attend(query.to(at::kFloat), key.to(at::kFloat), value.to(at::kFloat), wide_mask, causal).to(at::kBFloat16);
   }
   if (causal || group == 1) {
     const auto all_heads = [&](const at::Tensor& x) {

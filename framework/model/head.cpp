@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "model/kernels.hpp"
+#include "model/product.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -27,11 +29,15 @@ constexpr std::int64_t kTrainingChunkElements = std::int64_t{1} << 25;
 struct Dtypes {
   at::ScalarType product;
   at::ScalarType sum;
+  bool rounded = false;  // factors are rounded to bfloat16 first: a product in it by float32 (model/product)
+
+  at::Tensor factor(const at::Tensor& x) const { return (rounded ? x.to(at::kBFloat16) : x).to(product); }
 };
 
 Dtypes dtypes_of(const at::Tensor& x) {
   const at::DeviceType device = x.device().type();
   if (x.scalar_type() == at::kDouble) return {at::kDouble, at::kDouble};
+  if (is_to_be_widened(x)) return {at::kFloat, at::kFloat, true};
   if (at::autocast::is_autocast_enabled(device)) return {at::autocast::get_autocast_dtype(device), at::kFloat};
   return {x.scalar_type(), at::kFloat};
 }
@@ -43,7 +49,7 @@ class ChunkedLogits {
   ChunkedLogits(std::vector<at::Tensor> inputs, std::vector<at::Tensor> weights, const at::Tensor& bias, Dtypes dtypes,
                 std::int64_t chunk_elements = kChunkElements)
       : inputs_(std::move(inputs)), weights_(std::move(weights)), dtypes_(dtypes) {
-    if (bias.defined() && bias.numel() > 0) bias_ = bias.to(dtypes.product);
+    if (bias.defined() && bias.numel() > 0) bias_ = dtypes.factor(bias);
     rows_ = inputs_.front().size(0);
     const std::int64_t vocabulary = weights_.front().size(0);
     const std::int64_t most =
@@ -59,6 +65,7 @@ class ChunkedLogits {
   // Logits of rows [begin, begin + count), in the dtype of products; valid until the next call, the caller may
   // overwrite them.
   at::Tensor products(std::int64_t begin, std::int64_t count) {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);  // the types are chosen
     at::Tensor out = product_.narrow(0, 0, count);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const at::Tensor x = inputs_[i].narrow(0, begin, count);
@@ -85,6 +92,7 @@ class ChunkedLogits {
   // from a first chunk (begin 0) on. Undefined tensors are not wanted.
   void backward(const at::Tensor& d_logits, std::int64_t begin, std::vector<at::Tensor>& d_inputs,
                 std::vector<at::Tensor>& d_weights, at::Tensor& d_bias) {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
     const std::int64_t count = d_logits.size(0);
     if (d_bias.defined()) {
       const at::Tensor part = d_logits.sum(0, false, dtypes_.sum);
@@ -167,6 +175,7 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
     context->save_for_backward({x, weight, x2, weight2, bias, targets, normaliser});
     context->saved_data["product"] = static_cast<std::int64_t>(dtypes.product);
     context->saved_data["sum"] = static_cast<std::int64_t>(dtypes.sum);
+    context->saved_data["rounded"] = dtypes.rounded;
     return logprobs;
   }
 
@@ -174,7 +183,8 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &bias = saved[4], &targets = saved[5], &normaliser = saved[6];
     const Dtypes dtypes{static_cast<at::ScalarType>(context->saved_data["product"].toInt()),
-                        static_cast<at::ScalarType>(context->saved_data["sum"].toInt())};
+                        static_cast<at::ScalarType>(context->saved_data["sum"].toInt()),
+                        context->saved_data["rounded"].toBool()};
     ChunkedLogits logits = make(saved[0], saved[1], saved[2], saved[3], bias, dtypes);
     const at::Tensor d_logprobs = gradients[0].to(dtypes.sum).contiguous();
     std::vector<at::Tensor> d_inputs, d_weights;
@@ -207,10 +217,10 @@ class TargetLogprobs : public torch::autograd::Function<TargetLogprobs> {
  private:
   static ChunkedLogits make(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& x2,
                             const at::Tensor& weight2, const at::Tensor& bias, Dtypes dtypes) {
-    std::vector<at::Tensor> inputs = {x.to(dtypes.product)}, weights = {weight.to(dtypes.product)};
+    std::vector<at::Tensor> inputs = {dtypes.factor(x)}, weights = {dtypes.factor(weight)};
     if (weight2.numel() > 0) {
-      inputs.push_back(x2.to(dtypes.product));
-      weights.push_back(weight2.to(dtypes.product));
+      inputs.push_back(dtypes.factor(x2));
+      weights.push_back(dtypes.factor(weight2));
     }
     return ChunkedLogits(std::move(inputs), std::move(weights), bias, dtypes);
   }
@@ -265,7 +275,7 @@ LossAndGradients chunked_cross_entropy(const at::Tensor& hidden, const at::Tenso
                                        const at::Tensor& labels, const Wanted& wanted) {
   const Dtypes dtypes = dtypes_of(hidden);
   const bool fast = hidden.device().is_cpu() && (dtypes.product == at::kFloat || dtypes.product == at::kBFloat16);
-  ChunkedLogits logits({hidden.to(dtypes.product)}, {weight.to(dtypes.product)}, bias, dtypes, kTrainingChunkElements);
+  ChunkedLogits logits({dtypes.factor(hidden)}, {dtypes.factor(weight)}, bias, dtypes, kTrainingChunkElements);
   LossAndGradients result;
   std::vector<at::Tensor> d_inputs(1), d_weights(1);
   at::Tensor d_bias;

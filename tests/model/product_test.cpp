@@ -1,0 +1,102 @@
+#include "model/product.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <gmock/gmock.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "model/golden_model.hpp"
+
+namespace palimpsest::model {
+namespace {
+
+// bfloat16 keeps eight bits.
+constexpr double kRounding = 1.0 / 256;
+
+class Autocast {
+ public:
+  Autocast() {
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::increment_nesting();
+  }
+  ~Autocast() {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+  }
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+};
+
+class Product : public ::testing::Test {
+ protected:
+  Product() {
+    at::manual_seed(3);
+    x = at::randn({3, 4, 32});
+    weight = at::randn({16, 32});
+    bias = at::randn({16});
+    d_y = at::randn({3, 4, 16});
+  }
+  at::Tensor x, weight, bias, d_y;
+};
+
+TEST_F(Product, WidenedIsTheFloat32ProductRounded) {
+  const at::Tensor a = x.to(at::kBFloat16), w = weight.to(at::kBFloat16), b = bias.to(at::kBFloat16);
+  const at::Tensor y = widened_linear(a, w, b);
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  const at::Tensor wanted = at::linear(a.to(at::kDouble), w.to(at::kDouble), b.to(at::kDouble));
+  EXPECT_LT((y.to(at::kDouble) - wanted).abs().max().item<double>(), kRounding * wanted.abs().max().item<double>());
+  EXPECT_TRUE(
+      at::equal(widened_linear(a, w, std::nullopt), at::linear(a.to(at::kFloat), w.to(at::kFloat)).to(at::kBFloat16)));
+}
+
+TEST_F(Product, WidenedHasTheGradientsOfTheProduct) {
+  for (const auto type : {at::kBFloat16, at::kFloat}) {
+    std::vector<at::Tensor> leaves, plain;
+    for (const at::Tensor* tensor : {&x, &weight, &bias}) {
+      leaves.push_back(tensor->to(type, false, true).requires_grad_(true));
+      plain.push_back(tensor->clone().requires_grad_(true));
+    }
+    const at::Tensor y = widened_linear(leaves[0], leaves[1], leaves[2]);
+    EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+    y.backward(d_y.to(at::kBFloat16));
+    at::linear(plain[0], plain[1], plain[2]).backward(d_y);
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      EXPECT_EQ(leaves[i].grad().scalar_type(), type);
+      EXPECT_LT(relative_difference(leaves[i].grad().to(at::kFloat), plain[i].grad()), 2 * kRounding);
+    }
+  }
+}
+
+TEST_F(Product, OnlyTheGradientsAskedForAreMade) {
+  const at::Tensor w = weight.clone().requires_grad_(true);
+  widened_linear(x, w, std::nullopt).backward(d_y.to(at::kBFloat16));
+  EXPECT_TRUE(w.grad().defined());
+  EXPECT_FALSE(x.grad().defined());
+  EXPECT_FALSE(widened_linear(x, weight, bias).requires_grad());
+}
+
+// By kernels of libtorch's or by widening, whichever this processor has: the same to the rounding.
+TEST_F(Product, LinearIsTheProductInEveryArithmetic) {
+  EXPECT_TRUE(at::equal(linear(x, weight, bias), at::linear(x, weight, bias)));
+  const at::Tensor wanted = at::linear(x, weight, bias);
+  const at::Tensor reduced = linear(x.to(at::kBFloat16), weight.to(at::kBFloat16), bias.to(at::kBFloat16));
+  EXPECT_EQ(reduced.scalar_type(), at::kBFloat16);
+  EXPECT_LT(relative_difference(reduced.to(at::kFloat), wanted), 2 * kRounding);
+  const Autocast autocast;
+  const at::Tensor cast = linear(x, weight, bias);
+  EXPECT_EQ(cast.scalar_type(), at::kBFloat16);
+  EXPECT_LT(relative_difference(cast.to(at::kFloat), wanted), 2 * kRounding);
+  EXPECT_EQ(linear(x.to(at::kDouble), weight.to(at::kDouble)).scalar_type(), at::kDouble);
+}
+
+TEST_F(Product, IsWidenedWhereTheProcessorHasNoKernelForIt) {
+  EXPECT_EQ(is_to_be_widened(x.to(at::kBFloat16)), !multiplies_bfloat16());
+  EXPECT_FALSE(is_to_be_widened(x));
+  const Autocast autocast;
+  EXPECT_EQ(is_to_be_widened(x), !multiplies_bfloat16());
+  EXPECT_FALSE(is_to_be_widened(x.to(at::kDouble)));
+}
+
+}  // namespace
+}  // namespace palimpsest::model
