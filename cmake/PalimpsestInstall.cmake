@@ -3,7 +3,10 @@
 # include/palimpsest, libpalimpsest_editing.a, libpalimpsest_testing.so, and the CMake package that names them.
 include(CMakePackageConfigHelpers)
 
+# What is installed, to be built before.
+add_custom_target(installable ALL DEPENDS palimpsest_editing palimpsest_testing plugins)
 if(TARGET palimpsest)
+  add_dependencies(installable palimpsest)
   install(TARGETS palimpsest RUNTIME DESTINATION bin)
 endif()
 install(TARGETS palimpsest_editing ARCHIVE DESTINATION lib)

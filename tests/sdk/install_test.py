@@ -35,6 +35,13 @@ class Install(unittest.TestCase):
         for name in ("README.md", "LICENSE", "docs/configuration.md"):
             self.assertTrue((self.at.prefix / "share/doc/palimpsest" / name).is_file(), name)
 
+    def test_one_command_installs(self):
+        prefix = self.at.work / "anew"
+        self.at.install_anew(prefix)
+        listed = {path.relative_to(prefix) for path in prefix.rglob("*")}
+        self.assertEqual(listed, {path.relative_to(self.at.prefix) for path in self.at.prefix.rglob("*")})
+        shutil.rmtree(prefix)
+
     def test_nothing_points_into_the_build_or_the_sources(self):
         for path in self.at.prefix.rglob("*"):
             self.assertFalse(path.is_symlink(), path)
