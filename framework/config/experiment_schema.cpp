@@ -325,7 +325,7 @@ TableSpec training() {
            .unit("epochs"),
        choice("precision", {"float32", "bfloat16_autocast"},
               "Arithmetic of forward and backward passes; the weights that are trained stay float32. bfloat16 pays on "
-              "processors with units for it, and is many times slower on some without: a warning says so."),
+              "processors with units for it, and is slower on others."),
        choice("matmul", {"mkl", "onednn"},
               "Library of float32 matrix products on the CPU: oneDNN is faster on large ones, "
               "slower on small ones."),
