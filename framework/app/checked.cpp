@@ -7,7 +7,6 @@
 #include <set>
 #include <sstream>
 
-#include "app/product_rates.hpp"
 #include "base/error.hpp"
 #include "config/disjoint.hpp"
 #include "experiment/catalog.hpp"
@@ -48,9 +47,7 @@ class Checker {
     attempt([&] { check_output(expansion.cells.front().experiment.experiment.output); });
     if (!found_.problems.empty()) return;
     attempt([&] { found_.plan = std::make_unique<experiment::Plan>(document_, setup_.environment()); });
-    if (!found_.problems.empty()) return;
-    warn_without_control(expansion.cells);
-    warn_of_bfloat16(expansion.cells);
+    if (found_.problems.empty()) warn_without_control(expansion.cells);
   }
 
  private:
@@ -77,15 +74,6 @@ class Checker {
               " is the unedited control: what fine-tuning makes the model forget cannot be told from what the edit "
               "damaged; add a variant with editor = { id = \"none\" }"));
     }
-  }
-
-  void warn_of_bfloat16(const std::vector<config::Cell>& cells) {
-    if (std::none_of(cells.begin(), cells.end(),
-                     [](const config::Cell& cell) { return multiplies_in_bfloat16(cell.experiment); })) {
-      return;
-    }
-    const std::string warning = bfloat16_warning(product_rate(at::kFloat), product_rate(at::kBFloat16));
-    if (!warning.empty()) found_.warnings.push_back(warning);
   }
 
   bool once(const std::string& what) { return seen_.insert(what).second; }

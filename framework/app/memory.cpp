@@ -7,6 +7,7 @@
 
 #include "app/memory_training.hpp"
 #include "model/checkpoint.hpp"
+#include "model/product.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -47,6 +48,11 @@ class Counter {
     return std::find(e_.experiment.stages.begin(), e_.experiment.stages.end(), name) != e_.experiment.stages.end();
   }
   double weight_bytes() const { return e_.model.dtype == "bfloat16" ? 2 : 4; }
+
+  void add_widened_head(MemoryPhase& phase) const {
+    const double bytes = widened_head(sizes_, e_.model.dtype == "bfloat16");
+    if (bytes > 0) phase.parts.push_back(on_host("the head's weight in float32", bytes));
+  }
 
   static MemoryPart on_host(std::string what, double bytes) { return {std::move(what), {bytes, 0}}; }
 
@@ -100,6 +106,7 @@ class Counter {
     phase.parts.push_back(
         beside_model(e_, "texts and prompts, their cache and logits",
                      cache(kAskedRows * kAskedTokens) + running(kScoredTokens) + 2 * 4 * kScoredLogits));
+    add_widened_head(phase);
     return phase;
   }
 
@@ -144,6 +151,7 @@ class Counter {
     phase.parts.push_back(beside_model(e_, "contexts and the objective's backward pass",
                                        cache(prefix) + std::max(running(batch ? kKeyTokens : prefix), with_graph)));
     phase.parts.push_back(on_host("recorded updates", updates()));
+    add_widened_head(phase);
     return phase;
   }
 
@@ -164,6 +172,7 @@ class Counter {
     const double tokens = kAskedRows * kAskedTokens;
     phase.parts.push_back(
         beside_model(e_, "prompts, their cache and logits", cache(tokens) + running(tokens) + 2 * logits(kAskedRows)));
+    add_widened_head(phase);
     return phase;
   }
 
@@ -180,6 +189,11 @@ class Counter {
 };
 
 }  // namespace
+
+double widened_head(const WorkerSizes& sizes, bool bfloat16) {
+  if (!bfloat16 || on_device(sizes.experiment) || model::multiplies_bfloat16()) return 0;
+  return 4.0 * static_cast<double>(sizes.model.vocabulary * sizes.model.hidden);
+}
 
 MemoryPart beside_model(const config::Experiment& experiment, std::string what, double bytes) {
   return {std::move(what), on_device(experiment) ? Bytes{0, bytes} : Bytes{bytes, 0}};

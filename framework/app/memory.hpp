@@ -57,6 +57,10 @@ struct WorkerSizes {
   bool edits = false;  // some stage edits, and the editor says that it edits something
 };
 
+// Of the head's weight where a product in bfloat16 takes a float32 copy of it (model/product); 0 elsewhere. `bfloat16`:
+// products are in it, by the model's type or autocast.
+double widened_head(const WorkerSizes& sizes, bool bfloat16);
+
 // The phases that the cell has, in the order in which a run comes to them. Each is a process of its own.
 std::vector<MemoryPhase> memory_of(const WorkerSizes& sizes);
 

@@ -160,6 +160,8 @@ class TrainingCounter {
     // About what the layer keeps, once more as gradients.
     all.push_back(beside_model(e_, "the first layer's backward pass", layer.layer));
     all.push_back(beside_model(e_, "a chunk of logits", chunk()));
+    if (const double head = widened_head(sizes_, formats_.product == 2); head > 0)
+      all.push_back(beside_model(e_, "the head's weight in float32", head));
     all.push_back(beside_model(e_, "the head's input and its gradient",
                                tokens() * (kept_by_norm(m_, formats_) + formats_.product * real(m_.hidden))));
     if (full_) all.push_back(beside_model(e_, "the head's gradient", head_gradient()));
@@ -174,7 +176,10 @@ class TrainingCounter {
     const double most = std::clamp(std::floor(kLogitChunk / vocabulary), 1.0, rows);
     const double chunks = std::ceil(rows / most);
     // Elsewhere than on the CPU they are widened, and their log-softmax is a tensor of its own.
-    return std::ceil(rows / chunks) * vocabulary * (formats_.cpu ? formats_.product : formats_.product + 8);
+    return std::ceil(rows / chunks) * vocabulary *
+           (widened_head(sizes_, formats_.product == 2) > 0 ? 4
+            : formats_.cpu                                  ? formats_.product
+                                                            : formats_.product + 8);
   }
 
   // Added up in float32; in bfloat16 with the weight's copy and a chunk's part beside it.

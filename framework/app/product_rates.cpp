@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.hpp"
 #include "model/product.hpp"
 
 namespace palimpsest::app {
@@ -45,12 +44,6 @@ bool multiplies_in_bfloat16(const config::Experiment& experiment) {
   const bool trains = std::find(stages.begin(), stages.end(), "finetune") != stages.end();
   return config::device_type(experiment.model.device) == "cpu" &&
          (experiment.model.dtype == "bfloat16" || (trains && experiment.training.precision == "bfloat16_autocast"));
-}
-
-std::string bfloat16_warning(double float32_rate, double bfloat16_rate) {
-  if (4 * bfloat16_rate >= float32_rate) return "";
-  return cat("bfloat16 (model.dtype, training.precision) is ", std::lround(float32_rate / bfloat16_rate),
-             " times slower than float32 on this processor, which has no units for it; use \"float32\"");
 }
 
 }  // namespace palimpsest::app

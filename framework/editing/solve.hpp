@@ -1,6 +1,6 @@
 // The linear algebra of editors, in float64: ridge solves for the keys of a batch, and the null space of a second
 // moment. Pure functions of tensors but where the host's factor of C is used. Keys come from the model's device and
-// what is solved for goes back to it; the solves themselves are made where the second moment is, on the CPU.
+// what is solved for goes back to it; what involves a second moment is solved where that is, on the CPU.
 #pragma once
 
 #include <ATen/core/Tensor.h>

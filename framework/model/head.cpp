@@ -77,6 +77,7 @@ class ChunkedLogits {
         out.addmm_(x, weights_[i].t());
       }
     }
+    if (dtypes_.rounded) out.copy_(out.to(at::kBFloat16));
     return out;
   }
 

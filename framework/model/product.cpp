@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
+#include <atomic>
 #include <vector>
 
 namespace palimpsest::model {
@@ -17,7 +19,10 @@ using torch::autograd::variable_list;
 
 at::Tensor rounded(const at::Tensor& x) { return x.to(at::kBFloat16); }
 at::Tensor widened(const at::Tensor& x) { return x.to(at::kFloat); }
-at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+at::Tensor rows_of(const at::Tensor& x) {
+  const std::int64_t width = x.size(-1);
+  return x.reshape({width == 0 ? 0 : x.numel() / width, width});
+}
 
 // x [..., in], weight [out, in] and bias [out] or empty, rounded.
 at::Tensor multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -37,7 +42,9 @@ class WidenedLinear : public torch::autograd::Function<WidenedLinear> {
                             const at::Tensor& bias) {
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
     const at::Tensor x_rounded = rounded(x), weight_rounded = rounded(weight);
-    context->save_for_backward({x_rounded, weight_rounded});
+    context->save_for_backward({context->needs_input_grad(1) ? x_rounded : at::Tensor(),
+                                context->needs_input_grad(0) ? weight_rounded : at::Tensor()});
+    context->saved_data["x_shape"] = x.sizes().vec();
     const std::array<const at::Tensor*, 3> arguments = {&x, &weight, &bias};
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       context->saved_data[kTypes[i]] = static_cast<std::int64_t>(arguments[i]->scalar_type());
@@ -54,7 +61,9 @@ class WidenedLinear : public torch::autograd::Function<WidenedLinear> {
     };
     const at::Tensor d_rows = widened(rows_of(gradients[0]));
     variable_list result(3);
-    if (context->needs_input_grad(0)) result[0] = at::mm(d_rows, widened(weight)).view(x.sizes()).to(type(0));
+    if (context->needs_input_grad(0)) {
+      result[0] = at::mm(d_rows, widened(weight)).view(context->saved_data["x_shape"].toIntVector()).to(type(0));
+    }
     if (context->needs_input_grad(1)) result[1] = at::mm(d_rows.t(), widened(rows_of(x))).to(type(1));
     if (context->needs_input_grad(2)) result[2] = d_rows.sum(0).to(type(2));
     return result;
@@ -64,16 +73,25 @@ class WidenedLinear : public torch::autograd::Function<WidenedLinear> {
   static constexpr std::array<const char*, 3> kTypes = {"x_type", "weight_type", "bias_type"};
 };
 
+enum class Pretended : std::uint8_t { kNothing, kYes, kNo };
+std::atomic<Pretended> pretended = Pretended::kNothing;
+
+// Without oneDNN there is no such operator, and no such kernel.
+bool libtorch_multiplies_bfloat16() {
+  const auto asked = c10::Dispatcher::singleton().findSchema({"mkldnn::_is_mkldnn_bf16_supported", ""});
+  return asked && asked->typed<bool()>().call();
+}
+
 }  // namespace
 
 bool multiplies_bfloat16() {
-#if defined(__x86_64__)
-  static const bool found = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-                            __builtin_cpu_supports("avx512dq") != 0;
-  return found;
-#else
-  return true;
-#endif
+  static const bool found = libtorch_multiplies_bfloat16();
+  const Pretended answer = pretended.load();
+  return answer == Pretended::kNothing ? found : answer == Pretended::kYes;
+}
+
+void pretend_multiplies_bfloat16(std::optional<bool> answer) {
+  pretended = !answer ? Pretended::kNothing : *answer ? Pretended::kYes : Pretended::kNo;
 }
 
 bool is_to_be_widened(const at::Tensor& x) {
@@ -92,7 +110,10 @@ at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const s
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-  return is_to_be_widened(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
+  // Factors of unlike types are libtorch's to cast or to refuse.
+  const bool alike = at::autocast::is_autocast_enabled(at::kCPU) ||
+                     (weight.scalar_type() == x.scalar_type() && (!bias || bias->scalar_type() == x.scalar_type()));
+  return alike && is_to_be_widened(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
 }
 
 }  // namespace palimpsest::model

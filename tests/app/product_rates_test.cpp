@@ -1,10 +1,9 @@
 #include "app/product_rates.hpp"
 
 #include <c10/core/ScalarType.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
-
-#include "driver.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -15,15 +14,6 @@ TEST(ProductRates, AreNumbersOfOperations) {
     EXPECT_TRUE(std::isfinite(rate));
     EXPECT_GT(rate, 1e6);
   }
-}
-
-TEST(ProductRates, ABfloat16OfAQuarterOfTheRateIsTold) {
-  EXPECT_EQ(bfloat16_warning(100, 25), "");
-  EXPECT_EQ(bfloat16_warning(100, 170), "");
-  EXPECT_EQ(
-      bfloat16_warning(100, 2),
-      "bfloat16 (model.dtype, training.precision) is 50 times slower than float32 on this processor, which has no "
-      "units for it; use \"float32\"");
 }
 
 TEST(ProductRates, WhoMultipliesInBfloat16) {
@@ -39,17 +29,6 @@ TEST(ProductRates, WhoMultipliesInBfloat16) {
   EXPECT_TRUE(multiplies_in_bfloat16(e));
   e.model.device = "cuda:0";
   EXPECT_FALSE(multiplies_in_bfloat16(e));
-}
-
-using Validate = ProgramTest;
-
-TEST_F(Validate, SaysWhereBfloat16DoesNotPay) {
-  write_experiment("[[sweep.variants]]\nname = \"unedited\"\neditor = { id = \"none\" }\n");
-  EXPECT_EQ(run({"validate", "tiny.toml"}).err, "");
-  const bool told = !bfloat16_warning(product_rate(at::kFloat), product_rate(at::kBFloat16)).empty();
-  const Outcome outcome = run({"validate", "tiny.toml", "--set", "training.precision=\"bfloat16_autocast\""});
-  EXPECT_EQ(outcome.status, 0);
-  EXPECT_EQ(outcome.err.find("warning: tiny.toml: bfloat16") != std::string::npos, told) << outcome.err;
 }
 
 }  // namespace

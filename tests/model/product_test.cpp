@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "model/attention.hpp"
 #include "model/golden_model.hpp"
+#include "model/head.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -26,6 +28,14 @@ class Autocast {
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
+};
+
+class Widened {
+ public:
+  Widened() { pretend_multiplies_bfloat16(false); }
+  ~Widened() { pretend_multiplies_bfloat16(std::nullopt); }
+  Widened(const Widened&) = delete;
+  Widened& operator=(const Widened&) = delete;
 };
 
 class Product : public ::testing::Test {
@@ -93,9 +103,58 @@ TEST_F(Product, LinearIsTheProductInEveryArithmetic) {
 TEST_F(Product, IsWidenedWhereTheProcessorHasNoKernelForIt) {
   EXPECT_EQ(is_to_be_widened(x.to(at::kBFloat16)), !multiplies_bfloat16());
   EXPECT_FALSE(is_to_be_widened(x));
+  pretend_multiplies_bfloat16(true);
+  EXPECT_FALSE(is_to_be_widened(x.to(at::kBFloat16)));
+  pretend_multiplies_bfloat16(std::nullopt);
   const Autocast autocast;
   EXPECT_EQ(is_to_be_widened(x), !multiplies_bfloat16());
   EXPECT_FALSE(is_to_be_widened(x.to(at::kDouble)));
+}
+
+TEST_F(Product, FactorsOfUnlikeTypesAreRefusedEverywhere) {
+  const Widened widened;
+  EXPECT_THROW(linear(x.to(at::kBFloat16), weight), c10::Error);
+}
+
+// What goes on from products as on a processor without kernels for them, whatever this one has.
+
+TEST_F(Product, TheHeadsLogitsAreTheProducts) {
+  const Widened widened;
+  const at::Tensor hidden = x.flatten(0, 1).to(at::kBFloat16), w = at::randn({50, 32}).to(at::kBFloat16);
+  const at::Tensor targets = at::randint(0, 50, {12}, at::kLong);
+  const at::Tensor logits = linear(hidden, w).to(at::kFloat);
+  const at::Tensor wanted = at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).squeeze(1);
+  EXPECT_LT((target_logprobs({{hidden, w}}, targets, {}) - wanted).abs().max().item<double>(), 1e-5);
+  EXPECT_NEAR(cross_entropy(hidden, w, targets, {}).item<double>(), -wanted.mean().item<double>(), 1e-5);
+
+  const at::Tensor h = hidden.clone().requires_grad_(true), v = w.clone().requires_grad_(true);
+  cross_entropy(h, v, targets, {}).backward();
+  const at::Tensor h_wide = hidden.to(at::kFloat).requires_grad_(true), v_wide = w.to(at::kFloat).requires_grad_(true);
+  cross_entropy(h_wide, v_wide, targets, {}).backward();
+  EXPECT_LT(relative_difference(h.grad().to(at::kFloat), h_wide.grad()), 2 * kRounding);
+  EXPECT_LT(relative_difference(v.grad().to(at::kFloat), v_wide.grad()), 2 * kRounding);
+}
+
+TEST_F(Product, AttentionOfLongRowsIsThatOfFloat32) {
+  // More tokens than the kernel for short rows takes; two query heads share a key.
+  const at::Tensor query = at::randn({1, 300, 4, 16}), key = at::randn({1, 2, 300, 16}),
+                   value = at::randn({1, 2, 300, 16}), d_out = at::randn({1, 300, 64});
+  const auto gradients = [&](at::ScalarType type) {
+    std::vector<at::Tensor> leaves;
+    for (const at::Tensor* tensor : {&query, &key, &value}) {
+      leaves.push_back(tensor->to(at::kBFloat16).to(type).requires_grad_(true));
+    }
+    const at::Tensor out = attend(leaves[0], leaves[1], leaves[2], {}, true);
+    EXPECT_EQ(out.scalar_type(), type);
+    out.backward(d_out.to(type));
+    return std::vector<at::Tensor>{out.detach(), leaves[0].grad(), leaves[1].grad(), leaves[2].grad()};
+  };
+  const auto wanted = gradients(at::kFloat);
+  const Widened widened;
+  const auto found = gradients(at::kBFloat16);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_LT(relative_difference(found[i].to(at::kFloat), wanted[i]), 2 * kRounding);
+  }
 }
 
 }  // namespace

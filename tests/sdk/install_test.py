@@ -1,10 +1,11 @@
 """What `cmake --install` gives: a program that finds what belongs to it wherever it is put, and a CMake package."""
 
 import pathlib
+import re
 import shutil
 import unittest
 
-from installation import Installation
+from installation import BUILD, Installation
 
 ONLY_FIND = """cmake_minimum_required(VERSION 3.25)
 project(asks LANGUAGES {languages})
@@ -41,6 +42,15 @@ class Install(unittest.TestCase):
         listed = {path.relative_to(prefix) for path in prefix.rglob("*")}
         self.assertEqual(listed, {path.relative_to(self.at.prefix) for path in self.at.prefix.rglob("*")})
         shutil.rmtree(prefix)
+
+    def test_what_is_installed_is_built_before(self):
+        scripts = "\n".join(script.read_text() for script in BUILD.rglob("cmake_install.cmake"))
+        files = {name for name in re.findall(rf'"{re.escape(str(BUILD))}/([^"]+)"', scripts)
+                 if re.fullmatch(r"(bin|lib|plugins)/[^/]+", name)}
+        self.assertIn("lib/libpalimpsest_testing.so", files)
+        self.assertIn("plugins/editor_rome.so", files)
+        built = self.at.do("ninja", "-C", BUILD, "-t", "inputs", "installable").splitlines()
+        self.assertEqual(files - set(built), set())
 
     def test_nothing_points_into_the_build_or_the_sources(self):
         for path in self.at.prefix.rglob("*"):

@@ -178,7 +178,7 @@ def check_host_asks_no_names(tree):
 
 
 def check_devices(tree):
-    """The maths runs wherever the model is: no algorithm names a device, or makes a tensor where libtorch makes it by default."""
+    """The maths runs wherever the model is: no algorithm names a device, or makes its indices where libtorch makes them by default."""
     named = re.compile(r'at::k(?:CPU|CUDA)\b|c10::k(?:CPU|CUDA)\b|"(?:cpu|cuda)[":]|DeviceType::')
     for path in tree.includes:
         if room_of(path) not in ("editing", "plugins") or is_test(path):
