@@ -8,8 +8,8 @@
 
 namespace palimpsest::app {
 
-// Floating-point operations per second of one thread in the runtime's product (model::linear) of two square matrices of
-// `dtype`, in the processor's time of this thread: what other programs take from the machine does not count. Takes a
+// Floating-point operations per second of one thread in the runtime's product (model::product) of two square matrices
+// of `dtype`, in the processor's time of this thread: what other programs take from the machine does not count. Takes a
 // third of a second, or three products if they take longer.
 double product_rate(at::ScalarType dtype);
 

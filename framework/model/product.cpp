@@ -35,7 +35,7 @@ at::Tensor multiply(const at::Tensor& x, const at::Tensor& weight, const at::Ten
 
 // Keeps the factors in bfloat16 for the backward, where they are widened again: a layer's float32 copies would be as
 // large as the whole model's.
-class WidenedLinear : public torch::autograd::Function<WidenedLinear> {
+class WidenedProduct : public torch::autograd::Function<WidenedProduct> {
  public:
   // An empty bias is none.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
@@ -100,20 +100,20 @@ bool is_to_be_widened(const at::Tensor& x) {
   return (autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type()) == at::kBFloat16;
 }
 
-at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+at::Tensor widened_product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
   const at::Tensor added = bias ? *bias : at::empty({0}, x.options().requires_grad(false));
   if (c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || added.requires_grad())) {
-    return WidenedLinear::apply(x, weight, added);
+    return WidenedProduct::apply(x, weight, added);
   }
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   return multiply(rounded(x), rounded(weight), rounded(added));
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
   // Factors of unlike types are libtorch's to cast or to refuse.
   const bool alike = at::autocast::is_autocast_enabled(at::kCPU) ||
                      (weight.scalar_type() == x.scalar_type() && (!bias || bias->scalar_type() == x.scalar_type()));
-  return alike && is_to_be_widened(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
+  return alike && is_to_be_widened(x) ? widened_product(x, weight, bias) : at::linear(x, weight, bias);
 }
 
 }  // namespace palimpsest::model

@@ -21,11 +21,11 @@ void pretend_multiplies_bfloat16(std::optional<bool> answer);
 bool is_to_be_widened(const at::Tensor& x);
 
 // x W^T + b as at::linear, under autocast too: x [..., in], weight [out, in], bias [out]; differentiable in all three.
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias = std::nullopt);
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias = std::nullopt);
 
-// What linear() does where is_to_be_widened(x): the factors are rounded to bfloat16 and multiplied in float32, and the
+// What product() does where is_to_be_widened(x): the factors are rounded to bfloat16 and multiplied in float32, and the
 // result is bfloat16. Gradients are products of widened factors too, in the types of what they are gradients of; not
 // themselves differentiable.
-at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+at::Tensor widened_product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
 
 }  // namespace palimpsest::model

@@ -66,16 +66,16 @@ at::Tensor Weights::linear(const std::string& name, const at::Tensor* bias, cons
   const bool low_rank = change != nullptr && change->u.defined();
   const bool scaled = low_rank && change->row_scale.defined();
   const bool bias_last = scaled && bias != nullptr;  // the bias is not scaled
-  at::Tensor y = model::linear(x, dense(name), bias == nullptr || bias_last ? std::nullopt : std::make_optional(*bias));
+  at::Tensor y = product(x, dense(name), bias == nullptr || bias_last ? std::nullopt : std::make_optional(*bias));
   if (!low_rank) return y;
   const at::Tensor read = change->input ? change->input(x) : x;
-  at::Tensor changed = model::linear(model::linear(read, change->v.t()), change->u);
+  at::Tensor changed = product(product(read, change->v.t()), change->u);
   if (!scaled) {
     y = y + changed;
   } else if (!change->input) {
     y = (y + changed) * change->row_scale;
   } else {
-    y = y + (change->row_scale - 1) * model::linear(read, dense(name)) + change->row_scale * changed;
+    y = y + (change->row_scale - 1) * product(read, dense(name)) + change->row_scale * changed;
   }
   return bias_last ? y + *bias : y;
 }
@@ -88,7 +88,7 @@ at::Tensor Weights::rows(const std::string& name, const at::Tensor& ids, bool sp
   at::Tensor rows = widen ? at::embedding(table.to(at::kFloat), ids).to(table.scalar_type())
                           : at::embedding(table, ids, -1, false, sparse);
   if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
-    rows = rows + model::linear(at::embedding(change->u, ids), change->v);
+    rows = rows + product(at::embedding(change->u, ids), change->v);
   }
   return rows;
 }
@@ -96,7 +96,7 @@ at::Tensor Weights::rows(const std::string& name, const at::Tensor& ids, bool sp
 std::vector<HeadTerm> Weights::head_terms(const std::string& name, const at::Tensor& x) const {
   std::vector<HeadTerm> terms = {{x, dense(name)}};
   if (const Override* change = override_of(name); change != nullptr && change->u.defined()) {
-    terms.push_back({model::linear(x, change->v.t()), change->u});
+    terms.push_back({product(x, change->v.t()), change->u});
   }
   return terms;
 }

@@ -52,12 +52,12 @@ class Product : public ::testing::Test {
 
 TEST_F(Product, WidenedIsTheFloat32ProductRounded) {
   const at::Tensor a = x.to(at::kBFloat16), w = weight.to(at::kBFloat16), b = bias.to(at::kBFloat16);
-  const at::Tensor y = widened_linear(a, w, b);
+  const at::Tensor y = widened_product(a, w, b);
   EXPECT_EQ(y.scalar_type(), at::kBFloat16);
   const at::Tensor wanted = at::linear(a.to(at::kDouble), w.to(at::kDouble), b.to(at::kDouble));
   EXPECT_LT((y.to(at::kDouble) - wanted).abs().max().item<double>(), kRounding * wanted.abs().max().item<double>());
   EXPECT_TRUE(
-      at::equal(widened_linear(a, w, std::nullopt), at::linear(a.to(at::kFloat), w.to(at::kFloat)).to(at::kBFloat16)));
+      at::equal(widened_product(a, w, std::nullopt), at::linear(a.to(at::kFloat), w.to(at::kFloat)).to(at::kBFloat16)));
 }
 
 TEST_F(Product, WidenedHasTheGradientsOfTheProduct) {
@@ -67,7 +67,7 @@ TEST_F(Product, WidenedHasTheGradientsOfTheProduct) {
       leaves.push_back(tensor->to(type, false, true).requires_grad_(true));
       plain.push_back(tensor->clone().requires_grad_(true));
     }
-    const at::Tensor y = widened_linear(leaves[0], leaves[1], leaves[2]);
+    const at::Tensor y = widened_product(leaves[0], leaves[1], leaves[2]);
     EXPECT_EQ(y.scalar_type(), at::kBFloat16);
     y.backward(d_y.to(at::kBFloat16));
     at::linear(plain[0], plain[1], plain[2]).backward(d_y);
@@ -80,24 +80,24 @@ TEST_F(Product, WidenedHasTheGradientsOfTheProduct) {
 
 TEST_F(Product, OnlyTheGradientsAskedForAreMade) {
   const at::Tensor w = weight.clone().requires_grad_(true);
-  widened_linear(x, w, std::nullopt).backward(d_y.to(at::kBFloat16));
+  widened_product(x, w, std::nullopt).backward(d_y.to(at::kBFloat16));
   EXPECT_TRUE(w.grad().defined());
   EXPECT_FALSE(x.grad().defined());
-  EXPECT_FALSE(widened_linear(x, weight, bias).requires_grad());
+  EXPECT_FALSE(widened_product(x, weight, bias).requires_grad());
 }
 
 // By kernels of libtorch's or by widening, whichever this processor has: the same to the rounding.
 TEST_F(Product, LinearIsTheProductInEveryArithmetic) {
-  EXPECT_TRUE(at::equal(linear(x, weight, bias), at::linear(x, weight, bias)));
+  EXPECT_TRUE(at::equal(product(x, weight, bias), at::linear(x, weight, bias)));
   const at::Tensor wanted = at::linear(x, weight, bias);
-  const at::Tensor reduced = linear(x.to(at::kBFloat16), weight.to(at::kBFloat16), bias.to(at::kBFloat16));
+  const at::Tensor reduced = product(x.to(at::kBFloat16), weight.to(at::kBFloat16), bias.to(at::kBFloat16));
   EXPECT_EQ(reduced.scalar_type(), at::kBFloat16);
   EXPECT_LT(relative_difference(reduced.to(at::kFloat), wanted), 2 * kRounding);
   const Autocast autocast;
-  const at::Tensor cast = linear(x, weight, bias);
+  const at::Tensor cast = product(x, weight, bias);
   EXPECT_EQ(cast.scalar_type(), at::kBFloat16);
   EXPECT_LT(relative_difference(cast.to(at::kFloat), wanted), 2 * kRounding);
-  EXPECT_EQ(linear(x.to(at::kDouble), weight.to(at::kDouble)).scalar_type(), at::kDouble);
+  EXPECT_EQ(product(x.to(at::kDouble), weight.to(at::kDouble)).scalar_type(), at::kDouble);
 }
 
 TEST_F(Product, IsWidenedWhereTheProcessorHasNoKernelForIt) {
@@ -113,7 +113,7 @@ TEST_F(Product, IsWidenedWhereTheProcessorHasNoKernelForIt) {
 
 TEST_F(Product, FactorsOfUnlikeTypesAreRefusedEverywhere) {
   const Widened widened;
-  EXPECT_THROW(linear(x.to(at::kBFloat16), weight), c10::Error);
+  EXPECT_THROW(product(x.to(at::kBFloat16), weight), c10::Error);
 }
 
 // What goes on from products as on a processor without kernels for them, whatever this one has.
@@ -122,7 +122,7 @@ TEST_F(Product, TheHeadsLogitsAreTheProducts) {
   const Widened widened;
   const at::Tensor hidden = x.flatten(0, 1).to(at::kBFloat16), w = at::randn({50, 32}).to(at::kBFloat16);
   const at::Tensor targets = at::randint(0, 50, {12}, at::kLong);
-  const at::Tensor logits = linear(hidden, w).to(at::kFloat);
+  const at::Tensor logits = product(hidden, w).to(at::kFloat);
   const at::Tensor wanted = at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).squeeze(1);
   EXPECT_LT((target_logprobs({{hidden, w}}, targets, {}) - wanted).abs().max().item<double>(), 1e-5);
   EXPECT_NEAR(cross_entropy(hidden, w, targets, {}).item<double>(), -wanted.mean().item<double>(), 1e-5);
