@@ -137,19 +137,28 @@ class Counter {
   MemoryPhase editing() const {
     MemoryPhase phase = entered("editing");
     phase.parts.push_back(beside_model(e_, "the same after the next update", edited_matrices()));
-    if (const auto layers = static_cast<double>(sizes_.needs.second_moments.size()); layers > 0) {
+    const bool batch = e_.edit.scope == "batch";
+    const double suffix = batch ? kBatchSuffixTokens : kContextRows * kSuffixTokens;
+    const double prefix = batch ? kBatchSuffixTokens / kSuffixTokens * kContextTokens : kContextRows * kContextTokens;
+    const KeptForBackward kept = kept_for_backward(sizes_, suffix, kSuffixTokens + kContextTokens, false);
+    const double with_graph = static_cast<double>(m_.layers) * kept.layer + 4 * logits(batch ? suffix : kContextRows);
+    const double objective = cache(prefix) + std::max(running(prefix), with_graph);
+    const auto layers = static_cast<double>(sizes_.needs.second_moments.size());
+    // A batch's values are all there before the first solve, so where both lie in the same memory the larger counts.
+    // Editors of one fact have solved for its key before they optimise its value.
+    const double solving = (2 * layers + 3) * moment_matrix();
+    const bool values_first = batch && layers > 0 && !on_device(e_);
+    const bool solves_are_most = !values_first || running(kKeyTokens) + solving > objective;
+    if (layers > 0 && solves_are_most) {
       phase.parts.push_back(on_host("second moments and their factors", 2 * layers * moment_matrix()));
       // Reading one (the file, the sum, the mean), or an eigendecomposition of one.
       phase.parts.push_back(on_host("work on one of them", 3 * moment_matrix()));
     }
-    const bool batch = e_.edit.scope == "batch";
-    const double suffix = batch ? kBatchSuffixTokens : kContextRows * kSuffixTokens;
-    const double prefix = batch ? kBatchSuffixTokens / kSuffixTokens * kContextTokens : kContextRows * kContextTokens;
-    const KeptForBackward objective = kept_for_backward(sizes_, suffix, kSuffixTokens + kContextTokens, false);
-    const double with_graph =
-        static_cast<double>(m_.layers) * objective.layer + 4 * logits(batch ? suffix : kContextRows);
-    phase.parts.push_back(beside_model(e_, "contexts and the objective's backward pass",
-                                       cache(prefix) + std::max(running(batch ? kKeyTokens : prefix), with_graph)));
+    if (values_first && solves_are_most) {
+      phase.parts.push_back(beside_model(e_, "keys of the batch", running(kKeyTokens)));
+    } else {
+      phase.parts.push_back(beside_model(e_, "contexts and the objective's backward pass", objective));
+    }
     phase.parts.push_back(on_host("recorded updates", updates()));
     add_widened_head(phase);
     return phase;

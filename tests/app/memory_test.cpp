@@ -148,6 +148,25 @@ TEST(Memory, WhatIsSetChangesWhatItIsAbout) {
   EXPECT_EQ(part(phase(memory_of(sizes), "fine-tuning"), "two moments of AdamW"), 8 * adapters);
 }
 
+TEST(Memory, ABatchsValuesAreThereBeforeItsSolves) {
+  const auto has = [](const MemoryPhase& phase, const std::string& what) {
+    return std::any_of(phase.parts.begin(), phase.parts.end(), [&](const MemoryPart& p) { return p.what == what; });
+  };
+  const std::string objective = "contexts and the objective's backward pass",
+                    moments = "second moments and their factors";
+  // On a GPU they are not in the same memory.
+  WorkerSizes sizes = llama();
+  EXPECT_TRUE(has(phase(memory_of(sizes), "editing"), objective) && has(phase(memory_of(sizes), "editing"), moments));
+  sizes.experiment.model.device = "cpu";
+  EXPECT_FALSE(has(phase(memory_of(sizes), "editing"), objective));
+  EXPECT_EQ(part(phase(memory_of(sizes), "editing"), moments), 2 * 5 * 8.0 * 14336 * 14336);
+  // Keys of the small model are narrow.
+  sizes.model.hidden = 576, sizes.model.heads = 9, sizes.model.kv_heads = 3, sizes.model.head_dim = 64;
+  sizes.model.mlp_width = 1536, sizes.model.layers = 30;
+  EXPECT_TRUE(has(phase(memory_of(sizes), "editing"), objective));
+  EXPECT_FALSE(has(phase(memory_of(sizes), "editing"), moments));
+}
+
 TEST(Memory, SecondMomentsAreBoundedByTheirGroups) {
   WorkerSizes sizes = llama();
   // 14336 * 14336 float64 numbers a layer: 1.64 GB.
