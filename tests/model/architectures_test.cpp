@@ -239,19 +239,21 @@ TEST(Architectures, EveryParameterHasOneStoredName) {
   EXPECT_EQ(names.size(), 3U + 2 * (9 + 7));
 }
 
-// docs/models.md's table of what can be opened is printed from the registry.
+// The table of what can be opened, in README.md and docs/models.md, is printed from the registry.
 TEST(Architectures, TheTableInTheDocsIsCurrent) {
-  const std::filesystem::path path = std::filesystem::path(PALIMPSEST_TEST_DATA).parent_path() / "docs" / "models.md";
+  const std::filesystem::path root = std::filesystem::path(PALIMPSEST_TEST_DATA).parent_path();
   const std::string begin = "<!-- models: printed from framework/model/architectures; PALIMPSEST_UPDATE_DOCS=1 -->\n";
   const std::string end = "<!-- /models -->\n";
-  const std::string text = read_file(path);
-  const std::size_t from = text.find(begin), to = text.find(end);
-  ASSERT_NE(from, std::string::npos);
-  ASSERT_NE(to, std::string::npos);
-  const std::string wanted = text.substr(0, from + begin.size()) + markdown_table() + text.substr(to);
-  if (std::getenv("PALIMPSEST_UPDATE_DOCS") != nullptr) write_file_atomically(path, wanted);
-  EXPECT_EQ(read_file(path), wanted) << "docs/models.md is not what the registry says: run this test with "
-                                        "PALIMPSEST_UPDATE_DOCS=1 and commit the file";
+  for (const char* page : {"README.md", "docs/models.md"}) {
+    const std::string text = read_file(root / page);
+    const std::size_t from = text.find(begin), to = text.find(end);
+    ASSERT_NE(from, std::string::npos) << page;
+    ASSERT_NE(to, std::string::npos) << page;
+    const std::string wanted = text.substr(0, from + begin.size()) + markdown_table() + text.substr(to);
+    if (std::getenv("PALIMPSEST_UPDATE_DOCS") != nullptr) write_file_atomically(root / page, wanted);
+    EXPECT_EQ(read_file(root / page), wanted)
+        << page << " is not what the registry says: run this test with PALIMPSEST_UPDATE_DOCS=1 and commit the file";
+  }
 }
 
 TEST(Parameters, NamesAndCopies) {
