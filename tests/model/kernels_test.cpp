@@ -100,6 +100,19 @@ TEST_F(Kernels, CausalAttentionAndItsGradientEqualThePlainForm) {
   }
 }
 
+// A sure token among 49152: what the others have together is all that its gradient p - 1 is made of.
+TEST_F(Kernels, TheGradientOfASureTokenIsThatOfTheOthers) {
+  at::Tensor row = at::randn({49152}) * 3 - 5;
+  row[7] = 12;
+  const at::Tensor wide = row.to(at::kDouble);
+  const double others = 1 - at::softmax(wide, 0)[7].item<double>();
+  ASSERT_LT(others, 0.5);
+  std::vector<float> scratch(49152);
+  const float found = kernels::target_logprob(row.mutable_data_ptr<float>(), 49152, 7, 1.0F, scratch.data());
+  EXPECT_NEAR(found, std::log1p(-others), 1e-6);
+  EXPECT_NEAR(row[7].item<double>(), -others, 1e-6);
+}
+
 TEST_F(Kernels, TheLossOfARowAndItsGradientEqualThePlainForm) {
   constexpr std::int64_t kVocabulary = 1003, kTarget = 77;
   const at::Tensor logits = at::randn({kVocabulary}) * 10;
