@@ -18,8 +18,8 @@ using plugin::EditResult;
 using plugin::ParameterValue;
 using ::testing::HasSubstr;
 
-// Float32 values after 25 steps of Adam, then solves: on another processor than the one that wrote the dumps, whose products
-// round otherwise, 2.0e-5 was seen.
+// Float32 values after 25 steps of Adam, then solves: on another processor than the one that wrote the dumps, whose
+// products round otherwise, 2.0e-5 was seen.
 constexpr double kTolerance = 5e-5;
 
 const GoldenEditors& golden() { return GoldenEditors::get(); }
