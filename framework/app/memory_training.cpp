@@ -175,11 +175,12 @@ class TrainingCounter {
     const double rows = std::max(1.0, tokens() - real(e_.training.batch_size)), vocabulary = real(m_.vocabulary);
     const double most = std::clamp(std::floor(kLogitChunk / vocabulary), 1.0, rows);
     const double chunks = std::ceil(rows / most);
+    return std::ceil(rows / chunks) * vocabulary * logit_bytes();
+  }
+  double logit_bytes() const {
     // Elsewhere than on the CPU they are widened, and their log-softmax is a tensor of its own.
-    return std::ceil(rows / chunks) * vocabulary *
-           (widened_head(sizes_, formats_.product == 2) > 0 ? 4
-            : formats_.cpu                                  ? formats_.product
-                                                            : formats_.product + 8);
+    if (!formats_.cpu) return formats_.product + 8;
+    return widened_head(sizes_, formats_.product == 2) > 0 ? 4 : formats_.product;
   }
 
   // Added up in float32; in bfloat16 with the weight's copy and a chunk's part beside it.

@@ -1,5 +1,4 @@
-// How fast this processor multiplies matrices, by type of number: what a plan's time is counted by, and whether
-// bfloat16 is of use here.
+// How fast this processor multiplies matrices, by type of number: what a plan's time is counted by.
 #pragma once
 
 #include <c10/core/ScalarType.h>

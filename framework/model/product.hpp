@@ -1,8 +1,8 @@
 // Products of matrices in bfloat16, on processors that have no instructions for them.
 //
 // On the CPU libtorch multiplies bfloat16 by oneDNN's kernels, which on x86 want AVX-512; where they are missing it
-// falls back to a plain loop, of whose float32 rate a product of many rows reaches a fiftieth. There the factors are
-// widened, multiplied in float32 and the result rounded: a product of two bfloat16 is exact in float32, so this rounds
+// falls back to a plain loop, many times slower than float32. There the factors are widened, multiplied in float32 and
+// the result rounded: a product of two bfloat16 is exact in float32, so this rounds
 // where a kernel for bfloat16 rounds. Everywhere else these functions are libtorch's own. Why: docs/decisions/0010.
 #pragma once
 
