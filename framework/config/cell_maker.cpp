@@ -43,6 +43,7 @@ std::string CellMaker::add(Cell cell, std::string name) {
   const auto& section = cell.experiment.experiment;
   // Where only one role is drawn there is nothing to exchange, and every replicate is a lot of its own.
   const bool pairs = section.swap_roles && cell.experiment.facts.edited > 0 && cell.experiment.facts.intrinsic > 0;
+  cell.paired = pairs && section.replicates > 1;
   for (std::int64_t replicate = 0; replicate < section.replicates; ++replicate) {
     cell.name = cat(name, name.empty() ? "r" : ",r", replicate);
     cell.replicate = static_cast<int>(replicate);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <span>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
@@ -38,11 +39,20 @@ struct Alternative {
 };
 
 struct Axis {
-  std::string key;         // dotted, or "variant"
-  std::string short_name;  // before `=` in names; "" for variants
+  std::string key;                 // dotted, or "variant"
+  std::vector<std::string> parts;  // of the key
+  std::string short_name;          // before `=` in names; "" for variants
   Position position;
   std::vector<Alternative> alternatives;
 };
+
+// What a table says at a place; null where it says nothing there.
+const Value* value_at(const Table& table, std::span<const std::string> parts) {
+  const Entry* entry = table.find(parts.front());
+  if (entry == nullptr) return nullptr;
+  if (parts.size() == 1) return &entry->value;
+  return entry->value.is<Table>() ? value_at(entry->value.as<Table>(), parts.subspan(1)) : nullptr;
+}
 
 // `more` over `overlay`, as merge() does, but a table without `id` is completed by one that has it: a swept id and a
 // swept parameter of that plugin go together, in whatever order they come.
@@ -76,6 +86,7 @@ class Expander {
     }
     base_.erase("sweep");
     name_axes();
+    check_chosen_values();
     std::size_t points = count_points(sweep_position);
     // With a sweep that cannot be expanded, its first point still shows what is wrong with the rest.
     if (!out_.problems.empty()) points = 1;
@@ -132,8 +143,11 @@ class Expander {
       add(entry.key_position, "sweep." + key, "found the key a second time, expected each swept key once");
       return;
     }
-    Axis axis{
-        key, parts.size() > 1 && parts.back() == "id" ? parts[parts.size() - 2] : parts.back(), entry.key_position, {}};
+    Axis axis{key,
+              parts,
+              parts.size() > 1 && parts.back() == "id" ? parts[parts.size() - 2] : parts.back(),
+              entry.key_position,
+              {}};
     const auto& values = entry.value.as<Array>();
     std::map<std::string, int> ids;
     for (const Value& value : values) ++ids[value.is<Table>() ? value_text(value, true) : ""];
@@ -216,7 +230,7 @@ class Expander {
               ", expected a list of tables [[sweep.variants]]"));
       return;
     }
-    Axis axis{"variant", "", entry.key_position, {}};
+    Axis axis{"variant", {}, "", entry.key_position, {}};
     std::set<std::string> seen;
     const auto& items = entry.value.as<Array>();
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -280,6 +294,30 @@ class Expander {
     }
   }
 
+  // A variant that sets a swept key stands at one alternative of that axis, which has to be there.
+  void check_chosen_values() {
+    if (axes_.empty() || !axes_.back().parts.empty()) return;
+    for (const Alternative& variant : axes_.back().alternatives) {
+      for (const Axis& axis : axes_) {
+        if (axis.parts.empty() || stands_at(variant, axis, nullptr)) continue;
+        const Value* own = value_at(variant.overlay, axis.parts);
+        add(own->position, cat("sweep.variants ", variant.text, ".", axis.key),
+            cat("found ", describe(*own), ", which is none of the swept alternatives of ", axis.key,
+                "; expected one of them, or nothing: a variant that sets a swept key stands at that value alone"));
+      }
+    }
+  }
+
+  // Whether the variant goes with the alternative of the axis; with null, whether it goes with any.
+  static bool stands_at(const Alternative& variant, const Axis& axis, const Alternative* alternative) {
+    const Value* own = value_at(variant.overlay, axis.parts);
+    // A plugin's table without an id adds to each alternative and chooses none.
+    if (own == nullptr || (own->is<Table>() && !own->as<Table>().find("id"))) return true;
+    const auto equal = [&](const Alternative& one) { return same(*own, *value_at(one.overlay, axis.parts)); };
+    return alternative != nullptr ? equal(*alternative)
+                                  : std::any_of(axis.alternatives.begin(), axis.alternatives.end(), equal);
+  }
+
   std::size_t count_points(const Position& sweep_position) {
     std::int64_t replicates = 1;
     if (const Entry* table = base_.find("experiment"); table && table->value.is<Table>()) {
@@ -309,6 +347,10 @@ class Expander {
     for (std::size_t i = axes_.size(); i-- > 0;) {
       chosen[i] = &axes_[i].alternatives[rest % axes_[i].alternatives.size()];
       rest /= axes_[i].alternatives.size();
+    }
+    for (std::size_t i = 0; i < axes_.size(); ++i) {
+      if (!axes_[i].parts.empty() && axes_.back().parts.empty() && !stands_at(*chosen.back(), axes_[i], chosen[i]))
+        return;
     }
     Cell cell;
     std::string name;

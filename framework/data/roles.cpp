@@ -210,6 +210,7 @@ class Draw {
 Roles roles_of(const Draw& draw, bool swapped) {
   Roles out;
   out.moved_between_relations = draw.moved();
+  out.exchanged = static_cast<std::int64_t>(draw.drawn()[kIntrinsicThenEdited].size());
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     auto& side = edited_in(slot, swapped) ? out.edited : out.intrinsic;
     side.insert(side.end(), draw.drawn()[slot].begin(), draw.drawn()[slot].end());

@@ -16,7 +16,8 @@ namespace palimpsest::data {
 
 struct Roles {
   std::vector<std::int64_t> edited;     // indices into `facts`, in order of the lot
-  std::vector<std::int64_t> intrinsic;  // likewise
+  std::vector<std::int64_t> intrinsic;  // likewise; first those that the swap edits
+  std::int64_t exchanged = 0;           // how many of `intrinsic` the swap edits
   // Places that a relation could not fill in proportion to its share of the pool and that others took: 0 when the
   // strata are exact.
   std::int64_t moved_between_relations = 0;

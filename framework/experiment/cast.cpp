@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "base/error.hpp"
@@ -20,8 +21,38 @@ namespace {
 
 constexpr std::int64_t kCandidatesPerControl = 8;
 
-std::int64_t wanted_per_edited(const config::FactsSection& f) {
-  return (f.intrinsic + f.edited - 1) / std::max<std::int64_t>(1, f.edited);
+// Who of the lot's candidates is intrinsic: those whose margins are nearest to the edited facts'. Where replicates
+// exchange their roles, the facts that the paired one edits come first, whatever their margins: each fact is then its
+// own control, and the remaining places are filled by margin.
+Roles match(const data::Roles& lot, const std::vector<double>& edited_margins,
+            const std::vector<double>& candidate_margins, const config::Cell& cell) {
+  const config::FactsSection& f = cell.experiment.facts;
+  constexpr double kAny = std::numeric_limits<double>::infinity();
+  Roles roles{lot.edited, {}, 0};
+  // Up to `wanted` of the candidates from `begin` to `end`, as evenly over the edited facts as they go.
+  const auto add = [&](std::size_t begin, std::size_t end, std::int64_t wanted, double caliper) {
+    if (wanted <= 0) return;
+    const auto edited = static_cast<std::int64_t>(lot.edited.size());
+    const auto found = data::match_by_margin(edited_margins, std::span(candidate_margins).subspan(begin, end - begin),
+                                             caliper, (wanted + edited - 1) / std::max<std::int64_t>(1, edited));
+    roles.unmatched += found.unmatched;
+    std::int64_t left = wanted;
+    for (const auto& own : found.matches) {
+      for (const auto candidate : own) {
+        if (left-- > 0) roles.intrinsic.push_back(lot.intrinsic[begin + static_cast<std::size_t>(candidate)]);
+      }
+    }
+  };
+  const std::size_t all = lot.intrinsic.size();
+  const auto exchanged = cell.paired ? static_cast<std::size_t>(lot.exchanged) : std::size_t{0};
+  const std::int64_t kept = std::min(f.intrinsic, static_cast<std::int64_t>(exchanged));
+  add(0, exchanged, kept, kAny);
+  add(exchanged, all, f.intrinsic - kept, f.caliper > 0 ? f.caliper : kAny);
+  if (roles.intrinsic.empty() && f.intrinsic > 0) {
+    fail(ErrorCode::kOutOfRange, "no intrinsic fact lies within facts.caliper = ", f.caliper,
+         " nat of an edited fact's margin; raise it");
+  }
+  return roles;
 }
 
 // The fact as its own true answer is written into it.
@@ -111,21 +142,7 @@ Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& fact
     }
     candidate_margins = margins(model.parameters, lot.intrinsic, false);
   }
-  const double caliper =
-      cell.experiment.facts.caliper > 0 ? cell.experiment.facts.caliper : std::numeric_limits<double>::infinity();
-  const auto matches =
-      data::match_by_margin(edited_margins, candidate_margins, caliper, wanted_per_edited(cell.experiment.facts));
-  Roles roles{lot.edited, {}, matches.unmatched};
-  for (const auto& own : matches.matches) {
-    for (const auto candidate : own) roles.intrinsic.push_back(lot.intrinsic[static_cast<std::size_t>(candidate)]);
-  }
-  const auto wanted = static_cast<std::size_t>(cell.experiment.facts.intrinsic);
-  if (roles.intrinsic.size() > wanted) roles.intrinsic.resize(wanted);
-  if (roles.intrinsic.empty() && wanted > 0) {
-    fail(ErrorCode::kOutOfRange, "no intrinsic fact lies within facts.caliper = ", cell.experiment.facts.caliper,
-         " nat of an edited fact's margin; raise it");
-  }
-  return roles;
+  return match(lot, edited_margins, candidate_margins, cell);
 }
 
 void save_roles(const Roles& roles, const std::filesystem::path& folder) {

@@ -232,11 +232,9 @@ results::Provenance provenance_of(Workshop& workshop) {
                {"tokenizer", workshop.model().tokenizer->sha256()},
                {"facts", keys.file_digest(e.facts.file.path)}};
   p.libraries = {{"palimpsest", here.version}, {"libtorch", here.torch_version}, {"hdf5", results::hdf5_version()}};
-  p.settings = {{"dtype", e.model.dtype},
-                {"device", config::device_type(e.model.device)},
-                {"threads", e.run.threads},
-                {"cpu_capability", here.cpu_capability},
-                {"target_rule", workshop.model().tokenizer->target_rule()},
+  p.settings = {{"dtype", e.model.dtype},        {"device", config::device_type(e.model.device)},
+                {"threads", e.run.threads},      {"cpu_capability", here.cpu_capability},
+                {"sources", here.sources},       {"target_rule", workshop.model().tokenizer->target_rule()},
                 {"key", workshop.node().key.hex}};
   return p;
 }

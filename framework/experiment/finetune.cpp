@@ -4,9 +4,11 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/progress.hpp"
 #include "data/packing.hpp"
 #include "model/tokenizer/tokenizer.hpp"
@@ -51,24 +53,27 @@ training::TrainingOptions options_of(const config::Experiment& e, bool measured_
   return o;
 }
 
-// One example is one row, in the task's order: row i is example i.
+// One example is one row, in the task's order. One that is longer than a row may be is left out: half an example
+// teaches something else. A task with a loss of its own gets all, since its row i is its example i and the lengths are
+// its affair.
 std::vector<training::Example> padded_examples(plugin::Task& task, palimpsest_split split, std::int64_t block_size) {
   std::vector<training::Example> examples;
   const std::int64_t count = task.count(split);
   const bool own_loss = task.has_loss();
   for (std::int64_t i = 0; i < count; ++i) {
     plugin::Example e = task.example(split, i);
-    training::Example& example = examples.emplace_back(std::move(e.token_ids), std::move(e.labels));
-    if (own_loss || example.token_ids.size() <= static_cast<std::size_t>(block_size)) continue;
-    const std::size_t whole = example.token_ids.size();
-    const bool counted = training::counted_labels(example) > 0;
-    example.token_ids.resize(static_cast<std::size_t>(block_size));
-    example.labels.resize(static_cast<std::size_t>(block_size));
-    if (counted && training::counted_labels(example) == 0) {
-      fail(ErrorCode::kInvalidArgument, task.label(), ": example ", i, " has ", whole,
-           " tokens, and all that is to be learned from it lies behind training.block_size = ", block_size,
-           "; set block_size to the longest example, or have the task leave long examples out");
-    }
+    if (!own_loss && std::ssize(e.token_ids) > block_size) continue;
+    examples.emplace_back(std::move(e.token_ids), std::move(e.labels));
+  }
+  const std::int64_t left_out = count - std::ssize(examples);
+  const char* rows = split == PALIMPSEST_TRAIN ? "training" : "validation";
+  if (examples.empty() && count > 0) {
+    fail(ErrorCode::kInvalidArgument, task.label(), ": all ", count, " examples for ", rows,
+         " have more tokens than training.block_size = ", block_size, "; raise it");
+  }
+  if (left_out > 0) {
+    log::warning(cat(task.label(), ": ", left_out, " of ", count, " examples for ", rows,
+                     " have more tokens than training.block_size = ", block_size, " and are left out"));
   }
   return examples;
 }

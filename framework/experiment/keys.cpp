@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/hash.hpp"
+#include "sources.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -35,7 +36,15 @@ std::string stamp_of(const std::filesystem::path& path) {
 
 }  // namespace
 
-Machine machine() { return {PALIMPSEST_PROGRAM_VERSION, TORCH_VERSION, at::get_cpu_capability()}; }
+Machine machine() {
+  return {PALIMPSEST_PROGRAM_VERSION, PALIMPSEST_SOURCES_SHA256, TORCH_VERSION, at::get_cpu_capability()};
+}
+
+bool metrics_read_as_tasks(const config::Experiment& experiment) {
+  return std::any_of(experiment.metrics.begin(), experiment.metrics.end(), [](const config::PluginChoice& metric) {
+    return metric.parameters.contains("filter") || metric.parameters.contains("validation_share");
+  });
+}
 
 std::string KeyMaker::file_digest(const std::filesystem::path& path) {
   if (const auto known = digests_.find(path); known != digests_.end()) return known->second;
@@ -75,7 +84,7 @@ KeyBuilder KeyMaker::start(const char* what, const config::Experiment& experimen
   const Machine here = machine();
   KeyBuilder key;
   key.add("what", what)
-      .add("program", here.version)
+      .add("program", here.sources)
       .add("libtorch", here.torch_version)
       .add("cpu capability", here.cpu_capability)
       .add("threads", experiment.run.threads)
@@ -144,6 +153,7 @@ Key KeyMaker::lot(const config::Cell& cell) {
       .add("knowledge", knowledge(cell.experiment))
       .add("roles_seed", std::to_string(cell.roles_seed))
       .add("swapped", cell.swapped)
+      .add("paired", cell.paired)
       .add("facts.known", f.known)
       .add("facts.min_probability", f.min_probability)
       .add("facts.edited", f.edited)
@@ -187,24 +197,28 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
   return key.build();
 }
 
-Key KeyMaker::measure(const config::Cell& cell, const Key& stage, const Key& roles) {
+Key KeyMaker::measure(const config::Cell& cell, const Key& stage, const Key& roles, const std::vector<Key>& all_roles) {
   KeyBuilder key = start("measure", cell.experiment);
   key.add("stage", stage).add("roles", roles).add("seed", std::to_string(cell.seed));
   key.add("edit.target", cell.experiment.edit.target);  // what the edited facts are judged by
   for (std::size_t i = 0; i < cell.experiment.metrics.size(); ++i) {
     add_plugin(key, "metric", cell.experiment.metrics[i], cat("metric ", i));
   }
+  if (metrics_read_as_tasks(cell.experiment)) add_data(key, cell.experiment, all_roles);
   return key.build();
+}
+
+void KeyMaker::add_data(KeyBuilder& key, const config::Experiment& e, const std::vector<Key>& roles) {
+  // The experiment's seed draws the held-out sample of all cells.
+  key.add("experiment.seed", e.experiment.seed).add("filter", section(e, "filter"));
+  for (std::size_t i = 0; i < roles.size(); ++i) key.add(cat("facts of the experiment ", i), roles[i]);
 }
 
 void KeyMaker::add_task(KeyBuilder& key, const config::Cell& cell, const std::vector<Key>& roles) {
   const config::Experiment& e = cell.experiment;
-  // The cell's seed orders its data; the experiment's draws the held-out sample of all cells.
-  key.add("seed", std::to_string(cell.seed))
-      .add("experiment.seed", e.experiment.seed)
-      .add("filter", section(e, "filter"));
+  key.add("seed", std::to_string(cell.seed));  // orders the data
+  add_data(key, e, roles);
   add_plugin(key, "task", e.task);
-  for (std::size_t i = 0; i < roles.size(); ++i) key.add(cat("facts of the experiment ", i), roles[i]);
 }
 
 Key KeyMaker::score(const config::Cell& cell, const Key& stage, const std::vector<Key>& roles) {
@@ -214,11 +228,12 @@ Key KeyMaker::score(const config::Cell& cell, const Key& stage, const std::vecto
   return key.build();
 }
 
-Key KeyMaker::part(const config::Cell& cell, const Key& stage, const Key& roles) {
+Key KeyMaker::tuned(const config::Cell& cell, const Key& stage, const Key& roles) {
   KeyBuilder key;
-  key.add("what", "part");
+  key.add("what", "tuned");
   add_ingredients(key, "stage.", stage);
-  add_ingredients(key, "measure.", measure(cell, stage, roles));
+  // The facts of the experiment are in the stage's key.
+  add_ingredients(key, "measure.", measure(cell, stage, roles, {}));
   return key.build();
 }
 

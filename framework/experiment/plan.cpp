@@ -110,12 +110,19 @@ struct Plan::Builder {
   }
 
   // In scope isolated each edited fact has a chain of its own; where nothing is edited there is nothing to isolate.
-  std::vector<std::optional<std::int64_t>> places(std::size_t cell) const {
+  std::vector<std::optional<std::int64_t>> chains(std::size_t cell) const {
     const config::Experiment& e = plan.cells_[cell].experiment;
     if (e.edit.scope != "isolated" || plan.unedited_[cell]) return {std::nullopt};
     std::vector<std::optional<std::int64_t>> all;
     for (std::int64_t i = 0; i < e.facts.edited; ++i) all.emplace_back(i);
     return all;
+  }
+
+  // The place after `stages` stages of the chain of `fact`. Before the first edit the chains are one.
+  ChainPlace place_after(std::size_t cell, std::size_t stages, const std::optional<std::int64_t>& fact) const {
+    const auto& list = plan.cells_[cell].experiment.experiment.stages;
+    const auto end = list.begin() + static_cast<std::ptrdiff_t>(stages);
+    return {stages, std::find(list.begin(), end, kEdit) != end ? fact : std::nullopt};
   }
 
   std::string knowledge(std::size_t cell) {
@@ -145,7 +152,7 @@ struct Plan::Builder {
     const config::Cell& c = plan.cells_[cell];
     const std::string kind = c.experiment.experiment.stages[place.stages - 1];
     std::vector<std::string> below = {knowledge(cell)};
-    const std::string before = stage(cell, {place.stages - 1, place.fact});
+    const std::string before = stage(cell, place_after(cell, place.stages - 1, place.fact));
     if (!before.empty()) below.push_back(before);
     if (kind == kEdit && !needs[cell].second_moments.empty()) below.push_back(moments(cell));
     if (kind == kFinetune) {
@@ -155,7 +162,8 @@ struct Plan::Builder {
     // A fine-tuning anywhere below makes the stage depend on every fact of the experiment.
     const auto end = c.experiment.experiment.stages.begin() + static_cast<std::ptrdiff_t>(place.stages);
     const bool fine_tuned = std::find(c.experiment.experiment.stages.begin(), end, kFinetune) != end;
-    const Key key = keys.stage(c, place, needs[cell].second_moments, fine_tuned ? roles_keys : std::vector<Key>());
+    Key key = keys.stage(c, place, needs[cell].second_moments, fine_tuned ? roles_keys : std::vector<Key>());
+    if (kind == kFinetune) key = keys.tuned(c, key, key_of(roles(cell)));
     return add(NodeKind::kStage, key, cell, label(cell, place, kind), std::move(below), place);
   }
 
@@ -172,7 +180,7 @@ struct Plan::Builder {
           group_of(c, keys.lot(c).hex) != group)
         continue;
       std::vector<std::string> ids;
-      for (const auto& fact : places(other)) ids.push_back(stage(other, {1, fact}));
+      for (const auto& fact : chains(other)) ids.push_back(stage(other, place_after(other, 1, fact)));
       return reference_of[group] = ids;
     }
     fail(ErrorCode::kInvalidArgument, own.experiment.editor.position.text(),
@@ -201,9 +209,12 @@ struct Plan::Builder {
     const std::string below = stage(cell, place);
     const Key key =
         keys.measure(plan.cells_[cell], below.empty() ? keys.stage(plan.cells_[cell], place, {}, {}) : key_of(below),
-                     key_of(own_roles));
+                     key_of(own_roles), roles_keys);
     std::vector<std::string> ids = {knowledge(cell), own_roles};
     if (!below.empty()) ids.push_back(below);
+    if (metrics_read_as_tasks(plan.cells_[cell].experiment)) {
+      ids.insert(ids.end(), plan.roles_.begin(), plan.roles_.end());
+    }
     return add(NodeKind::kMeasure, key, cell,
                label(cell, place, place.stages == 0 ? "measure the base model" : "measure the edit"), std::move(ids),
                place);
@@ -226,10 +237,10 @@ struct Plan::Builder {
   // The last fine-tuning of a chain.
   std::string part(std::size_t cell, const std::optional<std::int64_t>& fact) {
     const auto& c = plan.cells_[cell];
-    const ChainPlace end{c.experiment.experiment.stages.size(), fact};
-    const Key key = keys.part(c, keys.stage(c, end, needs[cell].second_moments, roles_keys), key_of(roles(cell)));
+    const ChainPlace end = place_after(cell, c.experiment.experiment.stages.size(), fact);
+    const Key key = keys.tuned(c, keys.stage(c, end, needs[cell].second_moments, roles_keys), key_of(roles(cell)));
     std::vector<std::string> below = {knowledge(cell), roles(cell)};
-    const std::string before = stage(cell, {end.stages - 1, fact});
+    const std::string before = stage(cell, place_after(cell, end.stages - 1, fact));
     if (!before.empty()) below.push_back(before);
     below.insert(below.end(), plan.roles_.begin(), plan.roles_.end());
     return add(NodeKind::kPart, key, cell, label(cell, end, "finetune"), std::move(below), end);
@@ -239,17 +250,21 @@ struct Plan::Builder {
     const auto& c = plan.cells_[index];
     const auto& stages = c.experiment.experiment.stages;
     std::vector<std::string> below = {knowledge(index), roles(index)};
-    const auto measured = [&](const ChainPlace& place) {
-      below.push_back(measure(index, place));
-      if (!c.experiment.task.id.empty()) below.push_back(score(index, place));
+    // What chains share stands in the cell's file once.
+    const auto take = [&](const std::string& id) {
+      if (std::find(below.begin(), below.end(), id) == below.end()) below.push_back(id);
+    };
+    const auto measured = [&](const ChainPlace& at) {
+      take(measure(index, at));
+      if (!c.experiment.task.id.empty()) take(score(index, at));
     };
     measured({});
-    for (const auto& fact : places(index)) {
+    for (const auto& fact : chains(index)) {
       for (std::size_t s = 1; s <= prefix_stages(c); ++s) {
-        below.push_back(stage(index, {s, fact}));
-        if (stages[s - 1] != kFinetune) measured({s, fact});
+        take(stage(index, place_after(index, s, fact)));
+        if (stages[s - 1] != kFinetune) measured(place_after(index, s, fact));
       }
-      if (prefix_stages(c) < stages.size()) below.push_back(part(index, fact));
+      if (prefix_stages(c) < stages.size()) take(part(index, fact));
     }
     std::vector<Key> parts;
     for (const auto& id : below) parts.push_back(key_of(id));

@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kTiming = "/timing";
+constexpr std::size_t kComputed = 5;  // place of that column in it
 constexpr std::string_view kPluginFiles = "/plugin_files";
 
 // Made and written to before any work, so that hours of it do not end at a closed door.
@@ -56,6 +57,10 @@ results::Table timing_table() {
            {"label", "", "What the node is.", std::vector<std::string>{}},
            {"seconds", "s", "Wall time of its worker.", std::vector<double>{}},
            {"peak_memory", "MiB", "Highest resident size of its worker, mapped files included.",
+            std::vector<std::int64_t>{}},
+           {"computed", "1",
+            "How often it was computed for this cell's results: once, also where several cells share it, unless the "
+            "store lost it.",
             std::vector<std::int64_t>{}},
            {"host", "", "Name of the machine.", std::vector<std::string>{}}}};
 }
@@ -110,6 +115,7 @@ std::map<std::string, std::vector<results::Value>> earlier_rows(const fs::path& 
                             text("label"),
                             table.values<double>("seconds")[i],
                             table.values<std::int64_t>("peak_memory")[i],
+                            table.values<std::int64_t>("computed")[i],
                             text("host")};
     }
   } catch (const Error&) {
@@ -137,7 +143,11 @@ void write_timings(const Plan& plan, const RunReport& report, plugin::Registry& 
     for (const std::string& id : ids) {
       const auto found = ran.find(id);
       if (found == ran.end()) continue;
-      rows[id] = {cell, id, found->second->label, found->second->seconds, found->second->peak_mib, host};
+      const auto earlier = rows.find(id);
+      const std::int64_t computed =
+          earlier == rows.end() ? 0 : std::get<std::int64_t>(earlier->second[kComputed].get());
+      const NodeReport& node_report = *found->second;
+      rows[id] = {cell, id, node_report.label, node_report.seconds, node_report.peak_mib, computed + 1, host};
       news = true;
     }
     if (!news) continue;

@@ -43,9 +43,17 @@ results::Column column_of(const plugin::Column& declared) {
   return column;
 }
 
+// A model may write any character, and HDF5's texts end at a NUL: U+2400, the symbol for it, stands in its place.
+std::string storable(std::string text) {
+  for (std::size_t at = text.find('\0'); at != std::string::npos; at = text.find('\0', at)) {
+    text.replace(at, 1, "\u2400");
+  }
+  return text;
+}
+
 results::Value value_of(const plugin::Column& declared, const plugin::CellValue& value) {
   switch (declared.dtype) {
-    case PALIMPSEST_TEXT: return value.missing ? std::string() : value.text;
+    case PALIMPSEST_TEXT: return value.missing ? std::string() : storable(value.text);
     case PALIMPSEST_INT64: return value.integer;
     case PALIMPSEST_BOOL:
       return value.missing ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(value.integer);
@@ -63,9 +71,6 @@ results::Column integer_column(std::string name, std::string unit, std::string d
 }
 results::Column number_column(std::string name, std::string unit, std::string definition) {
   return {std::move(name), std::move(unit), std::move(definition), std::vector<double>()};
-}
-results::Column bool_column(std::string name, std::string definition) {
-  return {std::move(name), "1", std::move(definition), std::vector<results::Bool>()};
 }
 
 results::Table* StageRecord::find(const std::string& name) {

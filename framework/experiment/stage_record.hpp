@@ -55,6 +55,5 @@ class StageRecord {
 results::Column text_column(std::string name, std::string definition);
 results::Column integer_column(std::string name, std::string unit, std::string definition);
 results::Column number_column(std::string name, std::string unit, std::string definition);
-results::Column bool_column(std::string name, std::string definition);
 
 }  // namespace palimpsest::experiment

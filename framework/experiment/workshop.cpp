@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "experiment/moments.hpp"
 #include "experiment/plugin_value.hpp"
 
@@ -93,6 +95,13 @@ std::vector<data::FilterFact> Workshop::all_facts() {
 }
 
 std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::DatasetRequest& request) {
+  if (node_->kind == NodeKind::kMeasure && (request.filter || request.validation_share > 0) &&
+      !metrics_read_as_tasks(experiment())) {
+    fail(ErrorCode::kUnsupported, request.path,
+         " is opened by a metric with the irrelevance filter or a held-out sample, and no metric of the experiment has "
+         "the parameters \"filter\" and \"validation_share\" by which its measurements are known to follow from them; "
+         "expected a metric that declares both (sdk::dataset_fields), or one that opens the file whole");
+  }
   data::DatasetOptions options;
   options.source.columns = request.columns;
   options.filter.mode = request.filter ? data::filter_mode(experiment().filter.mode) : data::FilterMode::kOff;
@@ -103,6 +112,7 @@ std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::
   // Unfiltered data needs no facts, and may be wanted before the roles are drawn.
   const auto dataset =
       data::Dataset::open(request.path, options, request.filter ? all_facts() : std::vector<data::FilterFact>());
+  if (options.filter.mode != data::FilterMode::kOff) warn_of_unmatchable(dataset.unmatchable());
   OpenedData opened{std::filesystem::path(request.path).filename().string(), dataset.file_sha256(), dataset.digest(),
                     dataset.counts()};
   // A metric opens its file at every measuring point.
@@ -114,6 +124,14 @@ std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::
   texts->train = rows_of(dataset, data::Split::kTrain, request.columns);
   texts->validation = rows_of(dataset, data::Split::kValidation, request.columns);
   return texts;
+}
+
+void Workshop::warn_of_unmatchable(const std::vector<data::Unmatchable>& texts) {
+  if (texts.empty() || std::exchange(warned_of_unmatchable_, true)) return;
+  std::string list;
+  for (const auto& [fact, text] : texts) list += cat(list.empty() ? "" : ", ", in_quotes(text), " of the fact ", fact);
+  log::warning(cat("the irrelevance filter searches by words and cannot find texts without one: ", list,
+                   "; rows of the data that hold them count as having nothing to do with the fact"));
 }
 
 std::shared_ptr<const plugin::Session> Workshop::session() {

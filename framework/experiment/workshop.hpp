@@ -55,6 +55,8 @@ class Workshop {
     data::DatasetCounts counts;
   };
   std::shared_ptr<const plugin::TextDataset> open_dataset(const plugin::DatasetRequest& request);
+  // Once: every filtered file of the experiment is searched for the same facts.
+  void warn_of_unmatchable(const std::vector<data::Unmatchable>& texts);
   // Every fact of every cell of the experiment, with the roles it has anywhere.
   std::vector<data::FilterFact> all_facts();
 
@@ -66,6 +68,7 @@ class Workshop {
   std::optional<std::vector<Knowledge>> knowledge_;
   std::shared_ptr<plugin::Session> session_;
   std::shared_ptr<std::vector<OpenedData>> opened_ = std::make_shared<std::vector<OpenedData>>();
+  bool warned_of_unmatchable_ = false;
 };
 
 }  // namespace palimpsest::experiment

@@ -99,9 +99,12 @@ TEST(Sweep, PairedReplicatesSwapRoles) {
   EXPECT_THAT(lots, ElementsAre(10, 10, 11, 11, 12));
   EXPECT_THAT(swapped, ElementsAre(false, true, false, true, false));
   EXPECT_THAT(seeds, ElementsAre(10, 11, 12, 13, 14));
+  EXPECT_TRUE(expansion.cells[4].paired) << "of one kind with the others, though its pair was not asked for";
   const Expansion unpaired = study.expand(kMinimal, {"experiment.replicates=2", "experiment.swap_roles=false"});
   EXPECT_EQ(unpaired.cells[1].roles_seed, 2u);
   EXPECT_FALSE(unpaired.cells[1].swapped);
+  EXPECT_FALSE(unpaired.cells[0].paired);
+  EXPECT_FALSE(study.expand(kMinimal).cells[0].paired) << "one replicate";
   const Expansion one_role = study.expand(kMinimal, {"experiment.replicates=2", "facts.intrinsic=0"});
   EXPECT_EQ(one_role.cells[1].roles_seed, 2u) << "nothing to exchange: another lot";
   EXPECT_FALSE(one_role.cells[1].swapped);
@@ -206,6 +209,21 @@ TEST(Sweep, EqualCellsAreRefused) {
   EXPECT_EQ(study.problems(minimal("[sweep]\n\"training.clip_norm\" = [1, 1.0]\n")),
             "a.toml:15:1: sweep: found two equal cells, clip_norm=1 and clip_norm=1.0, expected every cell to differ "
             "from the others");
+}
+
+TEST(Sweep, AVariantThatSetsASweptKeyStandsAtThatAlternativeAlone) {
+  Study study;
+  const std::string swept = minimal(
+      "[sweep]\n\"training.clip_norm\" = [1, 2, 3]\n[[sweep.variants]]\nname = \"all\"\n"
+      "[[sweep.variants]]\nname = \"one\"\ntraining = { max_steps = 7, clip_norm = ");
+  const Expansion expansion = study.expand(swept + "2 }\n");
+  ASSERT_EQ(text_of(expansion.problems), "");
+  std::vector<std::string> names;
+  for (const Cell& cell : expansion.cells) names.push_back(cell.name);
+  EXPECT_THAT(names,
+              ElementsAre("all,clip_norm=1,r0", "all,clip_norm=2,r0", "one,clip_norm=2,r0", "all,clip_norm=3,r0"));
+  EXPECT_THAT(study.problems(swept + "4 }\n"),
+              HasSubstr("found the integer 4, which is none of the swept alternatives of training.clip_norm"));
 }
 
 TEST(Sweep, ExplodingSweepsAreRefusedBeforeTheyAreMade) {

@@ -86,6 +86,12 @@ TEST(Roles, InvariantsOverManySeedsAndSizes) {
       }
       const auto draw_edited = set_of(draw.edited), draw_intrinsic = set_of(draw.intrinsic);
       const auto swap_edited = set_of(swap.edited), swap_intrinsic = set_of(swap.intrinsic);
+      const auto lead = [](const Roles& roles) {
+        return std::set<std::int64_t>(roles.intrinsic.begin(), roles.intrinsic.begin() + roles.exchanged);
+      };
+      ASSERT_EQ(draw.exchanged, std::min(edited, intrinsic));
+      for (const auto i : lead(draw)) ASSERT_TRUE(swap_edited.contains(i));
+      for (const auto i : lead(swap)) ASSERT_TRUE(draw_edited.contains(i));
       if (intrinsic >= edited) {
         for (const auto i : draw_edited) ASSERT_TRUE(swap_intrinsic.contains(i));
         for (const auto i : swap_edited) ASSERT_TRUE(draw_intrinsic.contains(i));

@@ -87,7 +87,9 @@ class BadInput(unittest.TestCase):
         self.refused(spoil, "max_step", "max_steps", "rom", "rome", "tiny.toml:")
 
     def test_layer_out_of_range(self):
-        self.refused(lambda w: None, "layer is 7", "layers 0 to 2", sets=("editor.layer=7",))
+        self.refused(lambda w: None, "editor.layer", "the integer 7", "from 0 to 2", sets=("editor.layer=7",))
+        self.refused(lambda w: None, "freeze_policy.last", "the integer 7", "from 0 to 2",
+                     sets=('freeze_policy={ id = "layer_range", first = 0, last = 7 }',))
 
     def test_an_editor_without_facts_to_edit(self):
         self.refused(lambda w: None, "facts.edited", "at least 1", "rome", sets=("facts.edited=0",))

@@ -1,8 +1,11 @@
-// Augmenters that misbehave in a worker: one crashes, one throws, one never comes back.
+// Plugins that misbehave in a worker: an augmenter that crashes, one that throws, one that never comes back, and a
+// metric that reads filtered data without the parameters that say so.
 #include <chrono>
 #include <csignal>
+#include <span>
 #include <stdexcept>
 #include <thread>
+#include <tuple>
 
 #include "palimpsest/sdk/plugin.hpp"
 
@@ -38,7 +41,29 @@ class Hangs : public sdk::Augmenter {
   }
 };
 
+class FiltersUnsaid : public sdk::Metric {
+ public:
+  struct Parameters {
+    sdk::Path file;
+    static constexpr auto fields() { return std::tuple(sdk::field("file", &Parameters::file, "A text.").required()); }
+  };
+  static constexpr sdk::Info kInfo{"filters_unsaid", "1.0.0", "Counts the rows that the filter leaves."};
+  FiltersUnsaid(sdk::Host host, const Parameters& parameters) : host_(host), file_(parameters.file) {}
+  std::span<const palimpsest_column> columns() const override {
+    static constexpr palimpsest_column kColumns[] = {
+        sdk::plain_column("rows_left", PALIMPSEST_INT64, "row", "Rows that the filter leaves.")};
+    return kColumns;
+  }
+  void measure(const sdk::MeasureRequest&, const sdk::Rows& rows) override {
+    rows.row(-1, {host_.open_dataset(file_, {"text"}, 0, /*filter=*/true).count(PALIMPSEST_TRAIN)});
+  }
+
+ private:
+  sdk::Host host_;
+  sdk::Path file_;
+};
+
 }  // namespace
 
 PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<Crashes>, &palimpsest::sdk::kDescriptor<Throws>,
-                   &palimpsest::sdk::kDescriptor<Hangs>)
+                   &palimpsest::sdk::kDescriptor<Hangs>, &palimpsest::sdk::kDescriptor<FiltersUnsaid>)

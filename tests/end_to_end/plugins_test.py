@@ -39,6 +39,13 @@ class Misbehaviour(unittest.TestCase):
             self.assertEqual(set(world.cells()), {"plain,r0.h5"})
             self.assertIn("20", failed.stderr)
 
+    def test_a_metric_that_reads_filtered_data_must_say_so(self):
+        with World() as world:
+            failed = world.run(sets=(f'plugin_path=["{BAD_PLUGINS}"]', "experiment.replicates=1", 'experiment.stages=["edit"]',
+                                     'sweep.variants=[{ name = "plain" }]',
+                                     'metric=[{ id = "filters_unsaid", file = "tiny/text.jsonl" }]'), expect=1)
+            self.assertIn('no metric of the experiment has the parameters "filter" and "validation_share"', failed.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

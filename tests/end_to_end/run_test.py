@@ -1,8 +1,8 @@
 """A run from TOML to HDF5, seen by other people's readers; the same run again; jobs; interruption."""
 
+import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import time
@@ -11,13 +11,15 @@ import unittest
 import h5py
 import xarray
 
+from documented import not_there, tables_of, undocumented, undocumented_attributes
 from world import SMALL, SOURCE, World, sha256
 
+# What a run that edits and fine-tunes has rows in.
 TABLES = ("cells", "facts", "metrics/retention", "metrics/edit_success", "metrics/first_token", "summary", "contrasts",
           "quality_gate", "training", "evaluations", "weight_change", "dose", "task_score/language_modeling", "updates/index",
           "updates/requests", "timing",
           "plugin_files",
-          "data", "edit_records")
+          "data", "edit_records", "edit_requests")
 NAMES = {f"{variant},r{r}.h5" for variant in ("plain", "frozen", "unedited") for r in range(2)}
 
 
@@ -59,13 +61,16 @@ class Run(unittest.TestCase):
         self.assertIn(shown.stdout.strip(), self.done.stdout)
 
     def test_tables_open_in_xarray_and_have_units_and_definitions(self):
+        tables = tables_of(self.file)
         with h5py.File(self.file) as file:
-            for name in TABLES:
-                self.assertIn(name, file, list(file))
-                for column in file[name].values():
-                    if isinstance(column, h5py.Dataset) and column.name.rsplit("/", 1)[1] != "row":
-                        self.assertIn("definition", column.attrs, column.name)
-                        self.assertIn("unit", column.attrs, column.name)
+            for name, columns in tables.items():
+                self.assertTrue(file[name].attrs["definition"], name)
+                for column in columns:
+                    self.assertIn("unit", file[name][column].attrs, f"{name}/{column}")
+                    self.assertTrue(file[name][column].attrs["definition"], f"{name}/{column}")
+        for name in tables:
+            with xarray.open_dataset(self.file, group=name, engine="h5netcdf") as table:
+                self.assertLessEqual(tables[name], set(table.variables), name)
         for name in TABLES:
             with xarray.open_dataset(self.file, group=name, engine="h5netcdf") as table:
                 self.assertGreater(table.sizes["row"], 0, name)
@@ -105,8 +110,8 @@ class Run(unittest.TestCase):
         # retention stands before edit_success in tiny.toml, and both declare an efficacy.
         self.assertEqual(set(gate.efficacy_source), {"retention.all_top1"})
         self.assertEqual(set(gate.neighbourhood_source), {"edit_success.neighbourhood_success"})
-        self.assertEqual(set(gate.perplexity_source), {"language_modeling.perplexity"})
-        score = self.frame("task_score/language_modeling").set_index(["cell", "stage"]).perplexity
+        self.assertEqual(set(gate.perplexity_source), {"language_modeling.validation_perplexity"})
+        score = self.frame("task_score/language_modeling").set_index(["cell", "stage"]).validation_perplexity
         for row in gate.itertuples():
             rise = score[row.cell, "edited"] / score[row.cell, "base"] - 1
             self.assertAlmostEqual(row.perplexity_rise, rise, places=12)
@@ -123,6 +128,14 @@ class Run(unittest.TestCase):
         cells = self.frame("cells")
         self.assertEqual({c.rsplit(",", 1)[0] for c in cells.cell[cells.unedited != 0]}, {"unedited"})
         self.assertEqual({c.rsplit(",", 1)[0] for c in cells.cell[cells.unedited == 0]}, {"plain", "frozen"})
+
+    def test_what_cells_share_was_computed_once(self):
+        timing = self.frame("timing")
+        self.assertTrue((timing.computed == 1).all(), timing)
+        cells_of = timing.groupby("node").cell.nunique()
+        self.assertGreater((cells_of > 1).sum(), 3, "knowledge, second moments, edits, measurements")
+        # One run of the node stands under each of its cells.
+        self.assertTrue((timing.groupby("node").seconds.nunique() == 1).all())
 
     def test_provenance(self):
         with h5py.File(self.world.output / "cells" / "plain,r0.h5") as file:
@@ -157,19 +170,13 @@ class Run(unittest.TestCase):
         self.assertLess(frozen[1], plain[1])
         self.assertGreater(frozen[0], 0.0)
 
-    def test_columns_are_documented(self):
-        text = (SOURCE / "docs" / "results-format.md").read_text(encoding="utf-8")
-        known = set(re.findall(r"`([A-Za-z0-9_./<>-]+)`", text))
-        missing = []
-        with h5py.File(self.file) as file:
-            for name in TABLES:
-                for column in file[name]:
-                    if column != "row" and isinstance(file[name][column], h5py.Dataset) and column not in known:
-                        missing.append(f"{name}/{column}")
-        # What a metric declares is documented in the file itself and in the metric's README.
-        readmes = "".join(p.read_text(encoding="utf-8") for p in (SOURCE / "plugins" / "metrics").glob("*/README.md"))
-        missing = [m for m in missing if not (m.startswith("metrics/") and m.rsplit("/", 1)[1] in readmes)]
-        self.assertEqual(missing, [])
+    def test_every_column_and_attribute_is_documented(self):
+        cells = [self.world.output / "cells" / name for name in sorted(NAMES)]
+        for file in (self.file, *cells, *(cell.with_suffix(".timing.h5") for cell in cells)):
+            with self.subTest(file.name):
+                self.assertEqual(undocumented(file), [])
+        for cell in cells:
+            self.assertEqual(undocumented_attributes(cell), [])
 
     def test_the_same_run_again_is_served_and_changes_nothing(self):
         before = self.world.files()
@@ -225,6 +232,34 @@ class Run(unittest.TestCase):
                 world.run("--limit", "1", sets=SMALL)
                 self.assertEqual(len(world.cells()), wanted)
             self.assertIn("Nothing is left to compute", world.do("plan", world.config, sets=SMALL).stdout)
+
+
+class Everything(unittest.TestCase):
+    """A run with all metrics and whatever else makes a table or a column: docs/results-format.md has what the file has."""
+
+    METRICS = {"retention": {"max_new_tokens": 4}, "edit_success": {}, "first_token": {}, "mechanism": {}, "drift": {},
+               "causal_trace": {"samples": 1, "facts": 1}, "token_types": {},
+               "perplexity": {"file": "tiny/text.jsonl", "documents": 4},
+               "multiple_choice": {"file": "tiny/choices.jsonl"}, "generation": {"max_new_tokens": 4}, "portability": {},
+               "compression": {"general_file": "tiny/text.jsonl", "documents": 4}}
+
+    def test_every_column_of_every_table_is_documented_and_every_documented_one_is_there(self):
+        metrics = ", ".join("{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in {"id": name, **keys}.items()) + " }"
+                            for name, keys in self.METRICS.items())
+        self.assertEqual(set(self.METRICS), {folder.name for folder in (SOURCE / "plugins" / "metrics").iterdir()})
+        with World() as world:
+            (world.tiny / "choices.jsonl").write_text("".join(
+                json.dumps({"set": "doors", "question": f"{n // 2}", "context": "The old door is",
+                            "choice": ("open", "shut")[n % 2], "correct": ("true", "false")[n % 2]}) + "\n"
+                for n in range(4)), encoding="utf-8")
+            world.run(sets=("experiment.replicates=1", 'sweep.variants=[{ name = "plain" }]',
+                            "sweep.training.learning_rate=[1e-3, 2e-3]", "edit.measure_every=2", f"metric=[{metrics}]",
+                            'augmenter={ id = "self", count = 1, candidates = 2, max_new_tokens = 4, instruction = "{}" }'))
+            file = world.output / "tiny.h5"
+            self.assertLessEqual({"/lifelong", "/augmentation", *(f"/metrics/{name}" for name in self.METRICS)},
+                                 set(tables_of(file)))
+            self.assertEqual(undocumented(file), [])
+            self.assertEqual(not_there(file), [])
 
 
 class Interrupt(unittest.TestCase):

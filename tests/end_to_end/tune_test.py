@@ -8,6 +8,7 @@ import unittest
 import h5py
 import xarray
 
+from documented import not_there, undocumented
 from world import World, kill_group
 
 # A bad start: next to no training.
@@ -70,10 +71,14 @@ class Tune(unittest.TestCase):
         self.assertEqual(found.best.sum(), 1)
         self.assertEqual(found[found.best == 1].iloc[0].score, found.score.max())
 
+    def test_the_trials_are_documented(self):
+        self.assertEqual(undocumented(self.world.output / "tiny.h5"), [])
+        self.assertEqual(not_there(self.world.output / "tiny.h5"), [])
+
     def test_finds_better_than_the_bad_start(self):
         # A random model prefers one target to another by chance; that it says the new one is the edit's doing.
         with searching(World(self.world)) as world:
-            tune(world, sets=(*EDIT_ONLY, 'tune.objective=["edit_success.exact_match", "edit_success.token_accuracy"]'))
+            tune(world, sets=(*EDIT_ONLY, 'tune.objective=["edit_success.target_exact_match", "edit_success.token_accuracy"]'))
             found = trials(world)
         self.assertEqual(found.score[0], 0)
         self.assertGreater(found.score.max(), 0.9)
@@ -83,6 +88,10 @@ class Tune(unittest.TestCase):
         found = trials(self.world)
         with xarray.open_dataset(self.world.output / "tiny.h5", group="metrics/edit_success", engine="h5netcdf") as table:
             rows = table.to_dataframe()
+        with xarray.open_dataset(self.world.output / "tiny.h5", group="quality_gate", engine="h5netcdf") as table:
+            gate = table.to_dataframe().set_index("cell")
+        self.assertEqual(set(gate.edit_score_source), {"edit_success.efficacy, edit_success.paraphrase_success, "
+                                                       "edit_success.neighbourhood_success"})
         for trial, row in found.iterrows():
             own = rows[(rows.cell == f"trial=0{trial},r0") & (rows.stage == "edited") & (rows.role == "edited")]
             self.assertEqual(len(own), 3)
@@ -91,6 +100,7 @@ class Tune(unittest.TestCase):
                 self.assertAlmostEqual(row[column], mean)
             wanted = 0 if min(means) == 0 else 3 / sum(1 / m for m in means)
             self.assertAlmostEqual(row.score, wanted)
+            self.assertAlmostEqual(gate.edit_score[f"trial=0{trial},r0"], wanted)
             self.assertEqual(row.facts, 3)
 
     def test_prints_the_trials_and_writes_the_best_as_toml(self):
