@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <limits>
 #include <set>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "experiment/contrasts_compare.hpp"
+#include "experiment/contrasts_loss.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -16,25 +18,27 @@ using results::Bool;
 using results::Table;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// nat/token; above it two fine-tunings are not called equally good.
-constexpr double kEqualLoss = 0.02;
+constexpr std::string_view kLastStep = "last step";
+constexpr std::string_view kAtEqualLoss = "equal validation loss";
 
-// The primary outcomes, all_top1 and margin, found by their columns' names in whatever metric declares them.
-struct Primary {
+// What is compared: a primary outcome.
+struct Subject {
   const MetricRows* metric;
   const MetricColumn* column;
-  bool retention;  // else the change
+  bool retention;        // else the change
+  std::string baseline;  // of the primary rate
+  std::string words;     // in the sentences
 };
 
-std::vector<Primary> primaries(const Measurements& measurements) {
-  std::vector<Primary> found;
-  for (const auto& metric : measurements.metrics) {
-    const auto* answers = metric.find("all_top1");
-    const auto* margin = metric.find("margin");
-    if (answers == nullptr || answers->aggregate != "rate" || answers->baseline == "none") continue;
-    found.push_back({&metric, answers, true});
-    if (margin != nullptr && margin->aggregate == "mean") found.push_back({&metric, margin, false});
-    break;
+std::vector<Subject> subjects(const Measurements& measurements) {
+  std::vector<Subject> found;
+  for (const auto& primary : primaries_of(measurements)) {
+    const auto& baseline = primary.rate->baseline;
+    // The report tells of the first one.
+    const std::string words = found.empty() ? "retention" : cat("retention of ", primary.rate->name);
+    found.push_back({primary.metric, primary.rate, true, baseline, words});
+    if (primary.continuous == nullptr) continue;
+    found.push_back({primary.metric, primary.continuous, false, baseline, cat(primary.continuous->name, " kept")});
   }
   return found;
 }
@@ -45,7 +49,7 @@ Table empty_contrasts() {
   using Whole = std::vector<std::int64_t>;
   return {
       "/contrasts",
-      "one difference, a minus b, of one primary outcome at the last measuring point",
+      "one difference, a minus b, of one primary outcome",
       {{"contrast", "", "configurations (the same facts) or roles (other facts in the same models)", Texts()},
        {"configuration_a", "", "configuration of a", Texts()},
        {"configuration_b", "", "configuration of b", Texts()},
@@ -58,12 +62,18 @@ Table empty_contrasts() {
         "retention (share of what held at the baseline that still holds) or change (later minus baseline)", Texts()},
        {"measure_unit", "", "unit of the values and the difference", Texts()},
        {"baseline", "", "stage of the reference: edited, or base where nothing was edited before", Texts()},
-       {"stage_a", "", "stage of the last measuring point of a", Texts()},
-       {"stage_b", "", "stage of the last measuring point of b", Texts()},
+       {"compared_at", "",
+        "last step: both at their last measuring point; equal validation loss: the one that went lower at the "
+        "measuring point where its validation loss was nearest to the other's last one",
+        Texts()},
+       {"stage_a", "", "stage of the measuring point of a", Texts()},
+       {"stage_b", "", "stage of the measuring point of b", Texts()},
+       {"step_a", "optimiser step", "step of fine-tuning there; the largest among the replicates of a", Whole()},
+       {"step_b", "optimiser step", "step of fine-tuning there; the largest among the replicates of b", Whole()},
        {"paired", "", "whether the same facts are compared", std::vector<Bool>()},
-       {"n_facts_a", "facts", "different facts of a in the comparison", Whole()},
-       {"n_facts_b", "facts", "different facts of b in the comparison", Whole()},
-       {"n_replicates", "replicates", "replicates in the comparison", Whole()},
+       {"n_facts_a", "fact", "different facts of a in the comparison", Whole()},
+       {"n_facts_b", "fact", "different facts of b in the comparison", Whole()},
+       {"n_replicates", "replicate", "replicates in the comparison", Whole()},
        {"value_a", "that of measure_unit", "mean over the compared facts and replicates, of a", Reals()},
        {"value_b", "that of measure_unit", "mean over the compared facts and replicates, of b", Reals()},
        {"difference", "that of measure_unit", "value_a minus value_b", Reals()},
@@ -78,22 +88,23 @@ Table empty_contrasts() {
        {"p_adjusted", "1", "p after Holm's adjustment over this table", Reals()},
        {"smallest_detectable", "that of measure_unit",
         "difference that this many facts would show with 80 % power at 5 %, by a normal approximation", Reals()},
-       {"validation_loss_a", "nat/token", "mean validation loss after fine-tuning over the replicates of a", Reals()},
-       {"validation_loss_b", "nat/token", "mean validation loss after fine-tuning over the replicates of b", Reals()},
+       {"validation_loss_a", "nat/token",
+        "mean validation loss of a over the replicates that both have: after fine-tuning, at equal validation loss "
+        "after step_a",
+        Reals()},
+       {"validation_loss_b", "nat/token",
+        "mean validation loss of b over the replicates that both have: after fine-tuning, at equal validation loss "
+        "after step_b",
+        Reals()},
        {"validation_loss_difference", "nat/token", "validation_loss_a minus validation_loss_b", Reals()},
-       {"headline", "", "no cell of a or b failed the quality gate", std::vector<Bool>()},
+       {"headline", "",
+        "no cell of a or b failed the quality gate; and where their fine-tunings may change different weights, the "
+        "validation losses differ by at most 0.02",
+        std::vector<Bool>()},
        {"verdict", "", "more, less, no detectable difference, or not measured: read off the interval", Texts()},
        {"sentence", "", "the verdict in words", Texts()},
-       {"note", "", "cells that failed the quality gate, and unequal validation losses", Texts()}}};
-}
-
-double loss_of(const Table& cells, const Configuration& configuration) {
-  std::vector<double> losses;
-  for (const auto row : configuration.rows) {
-    const double loss = cells.values<double>("validation_loss_after")[row];
-    if (!std::isnan(loss)) losses.push_back(loss);
-  }
-  return mean_of(losses);
+       {"note", "", "cells that failed the quality gate, and validation losses that differ by more than 0.02",
+        Texts()}}};
 }
 
 // "" when all its cells passed.
@@ -115,6 +126,12 @@ void add_note(std::string& to, const std::string& note) {
   to += note;
 }
 
+std::string loss_text(double difference) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.3f", difference);
+  return text;
+}
+
 std::string facts_of(const std::string& role) { return role.empty() ? "all facts" : role + " facts"; }
 
 class Builder {
@@ -128,26 +145,16 @@ class Builder {
 
   Table build() {
     const auto pairs = pairs_of(measurements_->cells, configurations_);
-    for (const auto& primary : primaries(*measurements_)) {
-      std::map<SeriesKey, Last> last;
+    for (const auto& subject : subjects(*measurements_)) {
+      const auto all = series_of(*subject.metric, subject.column->name, measurements_->cells, configurations_);
       std::set<std::string> roles;
-      for (const auto& [key, series] :
-           series_of(*primary.metric, primary.column->name, measurements_->cells, configurations_)) {
-        last[key] = last_of(series, primary.retention);
-        roles.insert(key.second);
-      }
+      for (const auto& [key, series] : all) roles.insert(key.second);
       for (std::size_t i = 0; i < configurations_.size(); ++i) {
-        const auto edited = last.find({i, "edited"});
-        const auto intrinsic = last.find({i, "intrinsic"});
-        if (edited == last.end() || intrinsic == last.end()) continue;
-        add(primary, {i, "edited"}, {i, "intrinsic"}, edited->second, intrinsic->second, "role");
+        add(subject, all.find({i, "edited"}), all.find({i, "intrinsic"}), all.end(), "role");
       }
       for (const auto& pair : pairs) {
         for (const auto& role : roles) {
-          const auto a = last.find({pair.a, role});
-          const auto b = last.find({pair.b, role});
-          if (a == last.end() || b == last.end()) continue;
-          add(primary, a->first, b->first, a->second, b->second, pair.differs_in);
+          add(subject, all.find({pair.a, role}), all.find({pair.b, role}), all.end(), pair.differs_in);
         }
       }
     }
@@ -157,50 +164,106 @@ class Builder {
   }
 
  private:
+  using AllSeries = std::map<SeriesKey, Series>;
+
+  // One side of a contrast.
+  struct Side {
+    const Configuration* configuration;
+    const std::string* role;
+    const Series* series;
+    AtPoint outcomes;
+    double loss = kNaN;
+
+    std::string step() const { return cat(" at step ", outcomes.step); }
+  };
+
   results::Column& column(std::string_view name) {
     return *std::find_if(table_.columns.begin(), table_.columns.end(), [&](const auto& c) { return c.name == name; });
   }
 
-  void add(const Primary& primary, const SeriesKey& key_a, const SeriesKey& key_b, const Last& a, const Last& b,
-           const std::string& differs_in) {
+  Side side_of(const Subject& subject, const SeriesKey& key, const Series& series) const {
+    return {&configurations_[key.first], &key.second, &series,
+            at_point(series, series.points.rbegin()->first, subject.retention, subject.baseline)};
+  }
+
+  // The row about a and b at the last step; and one at equal validation loss where they freeze differently and do not
+  // end with the same loss.
+  void add(const Subject& subject, AllSeries::const_iterator found_a, AllSeries::const_iterator found_b,
+           AllSeries::const_iterator none, const std::string& differs_in) {
+    if (found_a == none || found_b == none) return;
+    Side a = side_of(subject, found_a->first, found_a->second);
+    Side b = side_of(subject, found_b->first, found_b->second);
     // Nothing came before the last point: there is nothing to retain.
-    if (a.baseline.empty() || b.baseline.empty()) return;
-    const bool roles = key_a.first == key_b.first;
-    const auto& configuration_a = configurations_[key_a.first];
-    const auto& configuration_b = configurations_[key_b.first];
+    if (a.outcomes.baseline.empty() || b.outcomes.baseline.empty()) return;
     // Nothing was written into the unedited control, so its edited facts have nothing to lose.
-    if (key_a.second == "edited" && (configuration_a.unedited || configuration_b.unedited)) return;
-    const auto compared = roles ? compare_unpaired(a, b, primary.retention, *options_)
-                                : compare_paired(a, b, primary.retention, *options_);
-    const double loss_a = loss_of(measurements_->cells, configuration_a);
-    const double loss_b = loss_of(measurements_->cells, configuration_b);
-    const std::string failed_a = failures_of(*gate_, configuration_a);
-    const std::string failed_b = roles ? "" : failures_of(*gate_, configuration_b);
-    std::string note = failed_a;
-    add_note(note, failed_b);
-    if (std::fabs(loss_a - loss_b) > kEqualLoss) {
-      char text[160];
-      std::snprintf(text, sizeof text,
-                    "the validation losses differ by %+.3f nat/token: freezing is judged at equal validation loss",
-                    loss_a - loss_b);
-      add_note(note, text);
+    if (*a.role == "edited" && (a.configuration->unedited || b.configuration->unedited)) return;
+
+    const Table& cells = measurements_->cells;
+    const auto replicates = shared_replicates(cells, *a.configuration, *b.configuration);
+    a.loss = final_loss(cells, *a.configuration, replicates);
+    b.loss = final_loss(cells, *b.configuration, replicates);
+    const bool freezing = trains_other_weights(cells, *a.configuration, *b.configuration);
+    const double gap = std::fabs(a.loss - b.loss);
+    std::string note;
+    if (gap > kEqualLoss) note = cat("the validation losses differ by ", loss_text(a.loss - b.loss), " nat/token");
+    if (!freezing || gap <= kEqualLoss) {
+      add_row(subject, a, b, differs_in, kLastStep, freezing, true, note);
+      return;
     }
-    const std::string label_a = cat(configuration_a.name, ", ", facts_of(key_a.second));
-    const std::string label_b = roles ? facts_of(key_b.second) : configuration_b.name;
-    const std::string words = primary.retention ? "retention" : "margin kept";
+    note += cat(std::isnan(gap) ? "the validation losses are not known" : "",
+                ": freezing is judged at equal validation loss");
+    Side& lower = a.loss < b.loss ? a : b;
+    const Side& higher = a.loss < b.loss ? b : a;
+    const auto nearest = nearest_in_loss(*measurements_, *lower.configuration, *lower.series, replicates, higher.loss);
+    const bool equal = nearest && std::fabs(nearest->loss - higher.loss) <= kEqualLoss;
+    if (!equal && !std::isnan(gap)) {
+      note += cat(", and no measuring point of ", lower.configuration->name,
+                  " with an evaluation comes within 0.02 nat/token of the last loss of ", higher.configuration->name);
+      if (nearest) {
+        note += cat(" (nearest: step ", nearest->point.step, ", ", loss_text(nearest->loss - higher.loss), ")");
+      }
+    }
+    add_row(subject, a, b, differs_in, kLastStep, freezing, false, note);
+    if (!equal) return;
+    lower.outcomes = at_point(*lower.series, nearest->point, subject.retention, subject.baseline);
+    lower.loss = nearest->loss;
+    add_row(subject, a, b, differs_in, kAtEqualLoss, freezing, true, "");
+  }
+
+  void add_row(const Subject& subject, const Side& a, const Side& b, const std::string& differs_in,
+               std::string_view compared_at, bool names_steps, bool headline, const std::string& loss_note) {
+    const bool roles = a.configuration == b.configuration;
+    const auto compared = roles ? compare_unpaired(a.outcomes, b.outcomes, subject.retention, *options_)
+                                : compare_paired(a.outcomes, b.outcomes, subject.retention, *options_);
+    std::string note = failures_of(*gate_, *a.configuration);
+    if (!roles) add_note(note, failures_of(*gate_, *b.configuration));
+    const bool passed = note.empty();
+    add_note(note, loss_note);
+    std::string label_a = cat(a.configuration->name, ", ", facts_of(*a.role));
+    std::string label_b = roles ? facts_of(*b.role) : b.configuration->name;
+    if (names_steps) {
+      label_a += a.step();
+      label_b += b.step();
+    }
+    if (compared_at == kAtEqualLoss) label_b += cat(", at ", kAtEqualLoss);
     table_.append_row({roles ? "roles" : "configurations",
-                       configuration_a.name,
-                       configuration_b.name,
-                       key_a.second,
-                       key_b.second,
+                       a.configuration->name,
+                       b.configuration->name,
+                       *a.role,
+                       *b.role,
                        differs_in,
-                       primary.metric->id,
-                       primary.column->name,
-                       primary.retention ? "retention" : "change",
-                       primary.column->unit,
-                       a.baseline == b.baseline ? a.baseline : a.baseline + " and " + b.baseline,
-                       a.stage,
-                       b.stage,
+                       subject.metric->id,
+                       subject.column->name,
+                       subject.retention ? "retention" : "change",
+                       subject.column->unit,
+                       a.outcomes.baseline == b.outcomes.baseline
+                           ? a.outcomes.baseline
+                           : cat(a.outcomes.baseline, " and ", b.outcomes.baseline),
+                       compared_at,
+                       a.outcomes.stage,
+                       b.outcomes.stage,
+                       a.outcomes.step,
+                       b.outcomes.step,
                        !roles,
                        compared.facts_a,
                        compared.facts_b,
@@ -214,12 +277,12 @@ class Builder {
                        compared.p,
                        kNaN,
                        compared.detectable,
-                       loss_a,
-                       loss_b,
-                       loss_a - loss_b,
-                       failed_a.empty() && failed_b.empty(),
+                       a.loss,
+                       b.loss,
+                       a.loss - b.loss,
+                       passed && headline,
                        words_of(verdict(compared.difference)),
-                       contrast_sentence(compared.difference, label_a, label_b, words, compared.detectable),
+                       contrast_sentence(compared.difference, label_a, label_b, subject.words, compared.detectable),
                        note});
   }
 

@@ -13,9 +13,11 @@
 
 namespace palimpsest::experiment {
 
-// /contrasts at the last measuring point, for the primary outcomes: retention of all_top1 and the change of margin,
-// both against the stage `edited` (`base` where nothing was edited before). `gate` is quality_gate(measurements):
-// contrasts with a cell that failed it are not headline. docs/results-format.md defines the columns.
+// /contrasts at the last measuring point, for the primary outcomes of each metric (primaries_of): retention of its rate
+// and the change of its continuous one, both against the rate's baseline. Configurations that freeze differently and
+// end with different validation losses are compared at equal validation loss too (contrasts_loss.hpp), and that
+// contrast is the headline. `gate` is quality_gate(measurements): contrasts with a cell that failed it are not
+// headline. docs/results-format.md defines the columns.
 results::Table contrasts(const Measurements& measurements, const results::Table& gate,
                          const SummaryOptions& options = {});
 

@@ -11,8 +11,6 @@ namespace palimpsest::experiment {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// As statistics.hpp has it: z(0.975) + z(0.8).
-constexpr double kPowerFactor = 2.8015852181129682;
 
 using ByFact = std::map<std::string, double>;
 
@@ -90,17 +88,15 @@ double mean_of(const std::vector<double>& values) {
   return values.empty() ? kNaN : sum / static_cast<double>(values.size());
 }
 
-Last last_of(const Series& series, bool retention) {
-  Last out;
-  if (series.empty()) return out;
-  const Point last = series.points.rbegin()->first;
-  auto reference = series.edited(last);
-  if (!reference || *reference == last) reference = series.base();
-  if (!reference || *reference == last) return out;
-  out.stage = last.stage;
+AtPoint at_point(const Series& series, const Point& point, bool retention, std::string_view baseline) {
+  AtPoint out;
+  const auto reference = reference_of(series, point, baseline);
+  if (!reference) return out;
+  out.stage = point.stage;
+  out.step = series.last_step.at(point);
   out.baseline = reference->stage;
   const auto& before = *series.at(*reference);
-  for (const auto& [replicate, values] : *series.at(last)) {
+  for (const auto& [replicate, values] : *series.at(point)) {
     const auto found = before.find(replicate);
     if (found == before.end()) continue;
     for (const auto& [unit, value] : values) {
@@ -113,7 +109,7 @@ Last last_of(const Series& series, bool retention) {
   return out;
 }
 
-Compared compare_paired(const Last& a, const Last& b, bool retention, const SummaryOptions& options) {
+Compared compare_paired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options) {
   Compared out;
   Replicates differences;
   std::vector<double> all_a;
@@ -164,7 +160,7 @@ Compared compare_paired(const Last& a, const Last& b, bool retention, const Summ
   return out;
 }
 
-Compared compare_unpaired(const Last& a, const Last& b, bool retention, const SummaryOptions& options) {
+Compared compare_unpaired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options) {
   Compared out;
   Replicates values_a;
   Replicates values_b;

@@ -1,4 +1,4 @@
-// One contrast: what two sets of rows say at the last measuring point, and how sure their difference is.
+// One contrast: what two sets of rows say at their measuring points, and how sure their difference is.
 //
 // A fact counts once in a replicate: its edits (scope `isolated`) are averaged first. Pure functions. Safe from any
 // thread.
@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiment/statistics.hpp"
@@ -15,16 +16,16 @@
 
 namespace palimpsest::experiment {
 
-// What the last measuring point says of each row, against the reference: still there (1, 0; missing where it was not
-// there at the reference), or how much it changed.
-struct Last {
+// What one measuring point says of each row, against the reference: still there (1, 0; missing where it was not there
+// at the reference), or how much it changed.
+struct AtPoint {
   std::string stage, baseline;                  // "" where there is nothing to compare
+  std::int64_t step = 0;                        // the largest among replicates and isolated edits
   std::map<std::int64_t, Series::Values> rows;  // by replicate
 };
 
-// `retention`: of a rate's series; else of a mean's. The reference is the first stage `edited`, or the unedited model
-// where that is absent or the last point itself.
-Last last_of(const Series& series, bool retention);
+// `retention`: of a rate's series; else of a mean's. `baseline` is the rate's, as reference_of takes it.
+AtPoint at_point(const Series& series, const Point& point, bool retention, std::string_view baseline);
 
 // a minus b.
 struct Compared {
@@ -35,9 +36,9 @@ struct Compared {
 };
 
 // The same rows in both, one difference per fact and replicate; p by flipping signs.
-Compared compare_paired(const Last& a, const Last& b, bool retention, const SummaryOptions& options);
+Compared compare_paired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options);
 // Other facts of the same replicates; p by exchanging the roles within each replicate.
-Compared compare_unpaired(const Last& a, const Last& b, bool retention, const SummaryOptions& options);
+Compared compare_unpaired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options);
 
 // NaN for none.
 double mean_of(const std::vector<double>& values);

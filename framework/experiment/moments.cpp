@@ -4,6 +4,8 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/progress.hpp"
@@ -11,6 +13,7 @@
 #include "data/tokenized.hpp"
 #include "experiment/tensor_file.hpp"
 #include "model/decoder.hpp"
+#include "model/safetensors.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
@@ -24,12 +27,9 @@ constexpr std::size_t kBlocksPerSave = 128;
 // Documents cut into blocks of at most `block` tokens, in file order, `tokens` in all.
 std::vector<std::vector<std::int64_t>> blocks_of(const model::Model& model,
                                                  const config::SecondMomentsSection& section) {
-  const auto source = data::read_text_source(
-      section.file.path,
-      {.format = "", .unit = data::TextUnit::kParagraphs, .columns = {"text"}, .optional_columns = {}});
   std::vector<std::vector<std::int64_t>> blocks;
   std::int64_t left = section.tokens;
-  for (const auto& document : source.values.at(0)) {
+  for (const auto& document : read_documents(section)) {
     const std::vector<std::int64_t> ids = model.tokenizer->encode(document).ids;
     for (std::size_t begin = 0; begin < ids.size() && left > 0; begin += static_cast<std::size_t>(section.block)) {
       const std::size_t size =
@@ -107,6 +107,17 @@ std::size_t take_up(const std::filesystem::path& file, std::vector<MomentSum>& s
   return std::stoull(metadata.at("done"));
 }
 
+// What the file's metadata says that its matrices are: "sum" or "mean".
+std::string kind_of(const std::map<std::string, std::string>& metadata, const std::filesystem::path& file) {
+  const auto found = metadata.find("mom2");
+  std::string kind = found == metadata.end() ? "" : found->second;
+  if (kind != "sum" && kind != "mean") {
+    fail(ErrorCode::kInvalidArgument, file.string(), ": its metadata must say mom2 = \"sum\" or \"mean\"",
+         kind.empty() ? "" : cat(", not \"", kind, "\""));
+  }
+  return kind;
+}
+
 // One pass over the blocks, for the layers of `sums`.
 void sum_blocks(const model::Model& model, const config::SecondMomentsSection& section,
                 const std::vector<std::vector<std::int64_t>>& blocks, const std::filesystem::path& progress_file,
@@ -126,6 +137,12 @@ void sum_blocks(const model::Model& model, const config::SecondMomentsSection& s
 }
 
 }  // namespace
+
+std::vector<std::string> read_documents(const config::SecondMomentsSection& section) {
+  data::TextSourceOptions options;
+  options.columns = {"text"};
+  return std::move(data::read_text_source(section.file.path, options).values.at(0));
+}
 
 void compute_moments(const model::Model& model, const config::SecondMomentsSection& section,
                      const std::vector<std::int64_t>& layers, const std::filesystem::path& progress_file,
@@ -147,25 +164,41 @@ void compute_moments(const model::Model& model, const config::SecondMomentsSecti
   }
 }
 
+void check_import(const std::filesystem::path& file, const std::vector<std::int64_t>& layers, std::int64_t mlp_width) {
+  const auto opened = model::SafetensorsFile::open(file);
+  check_types(*opened);
+  kind_of(opened->metadata(), file);
+  const auto numbers = [](const model::TensorView& view) { return view.bytes.size() / model::size_of(view.dtype); };
+  const auto named = [&](const std::string& name) -> const model::TensorView& {
+    const model::TensorView* view = opened->find(name);
+    if (view == nullptr) fail(ErrorCode::kNotFound, file.string(), " has no tensor ", name);
+    return *view;
+  };
+  for (const auto layer : layers) {
+    const model::TensorView& moment = named(cat("layers.", layer, ".mom2"));
+    const model::TensorView& count = named(cat("layers.", layer, ".count"));
+    if (moment.shape != std::vector<std::int64_t>{mlp_width, mlp_width}) {
+      fail(ErrorCode::kInvalidArgument, file.string(), ": ", moment.name, " has ", moment.shape.size(),
+           " dimensions and ", numbers(moment), " numbers; expected [", mlp_width, ", ", mlp_width, "]");
+    }
+    if (numbers(count) != 1) {
+      fail(ErrorCode::kInvalidArgument, file.string(), ": ", count.name, " has ", numbers(count),
+           " numbers; expected one");
+    }
+  }
+}
+
 std::vector<MomentSum> import_moments(const std::filesystem::path& file, const std::vector<std::int64_t>& layers,
                                       std::int64_t mlp_width) {
+  check_import(file, layers, mlp_width);
   std::map<std::string, std::string> metadata;
   const NamedTensors tensors = read_tensors(file, &metadata);
-  const std::string kind = metadata.contains("mom2") ? metadata["mom2"] : "";
-  if (kind != "sum" && kind != "mean") {
-    fail(ErrorCode::kInvalidArgument, file.string(), ": its metadata must say mom2 = \"sum\" or \"mean\"",
-         kind.empty() ? "" : cat(", not \"", kind, "\""));
-  }
+  const bool is_mean = kind_of(metadata, file) == "mean";
   std::vector<MomentSum> sums;
   for (const auto layer : layers) {
-    const at::Tensor& moment = tensor_named(tensors, cat("layers.", layer, ".mom2"), file);
     const auto count = tensor_named(tensors, cat("layers.", layer, ".count"), file).item<std::int64_t>();
-    if (moment.dim() != 2 || moment.size(0) != mlp_width || moment.size(1) != mlp_width) {
-      fail(ErrorCode::kInvalidArgument, file.string(), ": layers.", layer, ".mom2 has ", moment.dim(),
-           " dimensions and ", moment.numel(), " numbers; expected [", mlp_width, ", ", mlp_width, "]");
-    }
-    const at::Tensor sum = moment.to(at::kDouble);
-    sums.push_back({layer, kind == "mean" ? sum * static_cast<double>(count) : sum, count});
+    const at::Tensor sum = tensor_named(tensors, cat("layers.", layer, ".mom2"), file).to(at::kDouble);
+    sums.push_back({layer, is_mean ? sum * static_cast<double>(count) : sum, count});
   }
   return sums;
 }

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "config/experiment.hpp"
@@ -21,6 +22,10 @@ struct MomentSum {
   std::int64_t count = 0;
 };
 
+// The documents of the section's text. Throws what data::read_text_source throws: of bytes that are no UTF-8, a broken
+// row, a file without the column `text`.
+std::vector<std::string> read_documents(const config::SecondMomentsSection& section);
+
 // Over the text of the section, `layers_at_once` of the ascending layers a pass. Each finished sum is handed to `sink`
 // and let go before the next pass. `progress_file`: where a pass saves its sums and is taken up from; removed at its
 // end.
@@ -31,6 +36,8 @@ void compute_moments(const model::Model& model, const config::SecondMomentsSecti
 // "mean") and a `layers.N.count`. Throws Error naming file and tensor.
 std::vector<MomentSum> import_moments(const std::filesystem::path& file, const std::vector<std::int64_t>& layers,
                                       std::int64_t mlp_width);
+// What import_moments() refuses of the names, shapes and metadata, from the file's header alone.
+void check_import(const std::filesystem::path& file, const std::vector<std::int64_t>& layers, std::int64_t mlp_width);
 
 void save_moment(const MomentSum& sum, const std::filesystem::path& folder);
 model::SecondMoment load_moment(const std::filesystem::path& folder, std::int64_t layer);

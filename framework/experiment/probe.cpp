@@ -33,12 +33,30 @@ at::Tensor padded(const std::vector<std::vector<std::int64_t>>& rows, std::vecto
   return ids;
 }
 
-Answer first_token_answer(const float* log_p, std::int64_t vocabulary, std::int64_t token) {
+// Rows of logits and their logarithms of probabilities, on the processor.
+struct Scores {
+  explicit Scores(const at::Tensor& made)
+      : logits(made.to(at::kCPU, at::kFloat).contiguous()), log_p(at::log_softmax(logits, 1)) {}
+  std::int64_t vocabulary() const { return logits.size(1); }
+
+  at::Tensor logits, log_p;  // [n, vocabulary] float32
+};
+
+// Of one token in row `row`. The greedy one is judged by the logits, of which equal ones rank by id, the lower first,
+// as greedy generation takes them and metrics count them (sdk/probing.hpp); log-probabilities of different logits can
+// be equal.
+Answer token_answer(const Scores& scores, std::int64_t row, std::int64_t token) {
+  const std::int64_t vocabulary = scores.vocabulary();
+  const float* logits = scores.logits.const_data_ptr<float>() + row * vocabulary;
+  const float* log_p = scores.log_p.const_data_ptr<float>() + row * vocabulary;
   float best_other = -INFINITY;
+  bool greedy = true;
   for (std::int64_t i = 0; i < vocabulary; ++i) {
-    if (i != token && log_p[i] > best_other) best_other = log_p[i];
+    if (i == token) continue;
+    best_other = std::max(best_other, log_p[i]);
+    if (logits[i] > logits[token] || (logits[i] == logits[token] && i < token)) greedy = false;
   }
-  return {log_p[token], log_p[token] >= best_other, double{log_p[token]} - double{best_other}};
+  return {log_p[token], greedy, double{log_p[token]} - double{best_other}};
 }
 
 // The targets' tokens after the first, continuing the prompts' cache; adds to `answers`.
@@ -67,15 +85,14 @@ void ask_further_tokens(const model::Model& model, const model::Parameters& para
         request.logits.push_back({static_cast<std::int64_t>(r - begin), static_cast<std::int64_t>(t)});
       }
     }
-    const at::Tensor log_p =
-        at::log_softmax(model::forward(model.config, parameters, request).logits.to(at::kFloat), 1);
+    const Scores scores(model::forward(model.config, parameters, request).logits);
     std::int64_t row = 0;
     for (std::size_t r = begin; r < end; ++r) {
       const auto [i, j] = owners[r];
       Answer& answer = answers[offset + i][j];
       for (std::size_t t = 0; t < rows[r].size(); ++t, ++row) {
         const std::int64_t target = batch[i].targets[j][t + 1];
-        const Answer token = first_token_answer(log_p[row].const_data_ptr<float>(), log_p.size(1), target);
+        const Answer token = token_answer(scores, row, target);
         answer.logp += token.logp;
         answer.all_top1 = answer.all_top1 && token.all_top1;
       }
@@ -135,12 +152,15 @@ std::vector<std::vector<Answer>> ask(const model::Model& model, const model::Par
       batch.push_back(std::move(tokenized));
     }
     const model::ForwardResult result = run_prompts(model, parameters, prompts);
-    const at::Tensor log_p = at::log_softmax(result.logits.to(at::kFloat), 1);
+    const Scores scores(result.logits);
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      const float* row = log_p[static_cast<std::int64_t>(i)].const_data_ptr<float>();
-      if (next_token) next_token(begin + i, {row, static_cast<std::size_t>(log_p.size(1))});
+      const auto row = static_cast<std::int64_t>(i);
+      if (next_token) {
+        next_token(begin + i, {scores.log_p.const_data_ptr<float>() + row * scores.vocabulary(),
+                               static_cast<std::size_t>(scores.vocabulary())});
+      }
       for (const auto& target : batch[i].targets) {
-        answers[begin + i].push_back(first_token_answer(row, log_p.size(1), target.at(0)));
+        answers[begin + i].push_back(token_answer(scores, row, target.at(0)));
       }
     }
     ask_further_tokens(model, parameters, result.cache, batch, answers, begin);

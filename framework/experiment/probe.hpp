@@ -16,7 +16,7 @@ namespace palimpsest::experiment {
 
 struct Answer {
   double logp = 0;        // sum over the target's tokens, natural logarithm, teacher-forced
-  bool all_top1 = false;  // every token of the target is the most probable one
+  bool all_top1 = false;  // every token of the target is the one that greedy generation takes
   double margin = 0;      // log p(first token of the target) - log p(best other first token)
 };
 

@@ -1,11 +1,5 @@
 #include "experiment/progress_view.hpp"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <string_view>
-
 #include "base/error.hpp"
 
 namespace palimpsest::experiment {
@@ -14,27 +8,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kLineInterval = std::chrono::seconds(10);
 
-// What cannot be shown does not stop the run.
-void put(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
-std::size_t columns_of(int descriptor) {
-  winsize size{};
-  return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
-}
-
 }  // namespace
 
 ProgressView::ProgressView(ProgressSink sink) : sink_(sink), shown_(Clock::now()) {}
 
 ProgressView::~ProgressView() {
-  if (drawn_) put(sink_.descriptor, "\r\x1b[K");
+  if (drawn_) write_progress(sink_.descriptor, "\r\x1b[K");
 }
 
 void ProgressView::planned(int stored, int wanted) {
@@ -79,7 +58,7 @@ std::string ProgressView::status() const {
 
 void ProgressView::line(const std::string& text) {
   if (sink_.style == ProgressStyle::kSilent || sink_.style == ProgressStyle::kMachine) return;
-  put(sink_.descriptor, cat(drawn_ ? "\r\x1b[K" : "", text, "\n"));
+  write_progress(sink_.descriptor, cat(drawn_ ? "\r\x1b[K" : "", text, "\n"));
   drawn_ = false;
   if (sink_.style == ProgressStyle::kLines) shown_ = Clock::now();
 }
@@ -89,8 +68,9 @@ void ProgressView::draw() {
   if (sink_.style == ProgressStyle::kBar) {
     if (now - shown_ < std::chrono::milliseconds(100) && drawn_) return;
     std::string text = status();
-    if (const auto columns = columns_of(sink_.descriptor); text.size() > columns) text.resize(columns);
-    put(sink_.descriptor, cat("\r", text, "\x1b[K\r"));
+    const auto columns = static_cast<std::size_t>(terminal_columns(sink_.descriptor) - 1);
+    if (text.size() > columns) text.resize(columns);
+    write_progress(sink_.descriptor, cat("\r", text, "\x1b[K\r"));
     drawn_ = true;
     shown_ = now;
   } else if (sink_.style == ProgressStyle::kLines && !running_.empty() && now - shown_ >= kLineInterval) {

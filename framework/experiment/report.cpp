@@ -7,12 +7,12 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/layout.hpp"
+#include "experiment/report_words.hpp"
 #include "results/reader.hpp"
 
 namespace palimpsest::experiment {
@@ -56,12 +56,14 @@ class SummaryRows {
     }
   }
 
-  // The metric that the table is about: the first with the primary outcome.
-  std::string metric_of(const std::string& configuration) const {
-    for (const auto& [key, points] : rows_) {
-      if (key[0] == configuration && key[3] == "all_top1") return key[2];
+  // What the table is about: the first whose primary rate was measured in the configuration. nullptr: none.
+  const Primary* primary_of(const std::string& configuration, const std::vector<Primary>& primaries) const {
+    for (const auto& primary : primaries) {
+      for (const auto& [key, points] : rows_) {
+        if (key[0] == configuration && key[2] == primary.metric->id && key[3] == primary.rate->name) return &primary;
+      }
     }
-    return "";
+    return nullptr;
   }
 
   using Points = std::map<Point, std::size_t>;
@@ -87,11 +89,13 @@ struct Ends {
   bool against_edited = false;
 };
 
-std::optional<Ends> ends_of(const SummaryRows::Points& points) {
+// By the baseline of the primary rate, as reference_of has it.
+std::optional<Ends> ends_of(const SummaryRows::Points& points, std::string_view baseline) {
   if (points.empty()) return std::nullopt;
-  Ends ends{points.begin()->first, points.rbegin()->first, false};
+  const Point& last = points.rbegin()->first;
+  Ends ends{baseline == "edited" ? last : points.begin()->first, last, false};
   for (const auto& [point, row] : points) {
-    if (point.stage != "edited" || point == ends.last) continue;
+    if (baseline == "base" || point.stage != "edited" || point == ends.last) continue;
     ends.start = point;
     ends.against_edited = true;
     break;
@@ -103,11 +107,22 @@ struct Size {
   std::int64_t facts = 0, replicates = 0;
 };
 
-// One line of the table, "" in each place that was not measured.
+std::vector<std::string> head_of(const Primary& primary) {
+  std::vector<std::string> head{"role", "facts", "right", "retention (95 %)"};
+  if (primary.continuous != nullptr) head.push_back(primary.continuous->name);
+  if (const auto* column = with_placebo(*primary.metric)) {
+    head.push_back(column->name);
+    head.emplace_back("placebo");
+  }
+  return head;
+}
+
+// One line of the table, "-" in each place that was not measured.
 std::vector<std::string> line_of(const SummaryRows& rows, const std::string& configuration, const std::string& role,
-                                 const std::string& metric, Size& size) {
-  const auto* answers = rows.find(configuration, role, metric, "all_top1");
-  const auto ends = answers == nullptr ? std::nullopt : ends_of(*answers);
+                                 const Primary& primary, Size& size) {
+  const std::string& metric = primary.metric->id;
+  const auto* answers = rows.find(configuration, role, metric, primary.rate->name);
+  const auto ends = answers == nullptr ? std::nullopt : ends_of(*answers, primary.rate->baseline);
   if (!ends) return {};
   const auto mean_at = [&](const std::string& outcome, const Point& point) {
     const auto* points = rows.find(configuration, role, metric, outcome);
@@ -131,13 +146,13 @@ std::vector<std::string> line_of(const SummaryRows& rows, const std::string& con
     const double after = mean_at(outcome, ends->last);
     return ends->start == ends->last ? fixed(after, format) : arrow(mean_at(outcome, ends->start), after, format);
   };
-  return {role,
-          cat(size.facts),
-          change("all_top1", "%.2f"),
-          kept,
-          change("margin", "%+.2f"),
-          fixed(mean_at("generated", ends->last)),
-          fixed(mean_at("generated_placebo", ends->last))};
+  std::vector<std::string> line{role, cat(size.facts), change(primary.rate->name, "%.2f"), kept};
+  if (primary.continuous != nullptr) line.push_back(change(primary.continuous->name, "%+.2f"));
+  if (const auto* column = with_placebo(*primary.metric)) {
+    line.push_back(fixed(mean_at(column->name, ends->last)));
+    line.push_back(fixed(mean_at(column->name + "_placebo", ends->last)));
+  }
+  return line;
 }
 
 double mean_of_cells(const Table& cells, const Configuration& configuration, std::string_view column) {
@@ -240,30 +255,6 @@ std::string score_words(const Measurements& measurements, const std::vector<Conf
   return wrapped(cat("the task's own score, on examples held out (", stages, "): ", columns), "  ", "    ");
 }
 
-constexpr std::string_view kLegend =
-    "edited: facts that an edit wrote, judged by the new answer. intrinsic: facts that the unedited model already knew "
-    "(the control), judged by the true answer. right: share of the facts whose answer is the model's first choice, "
-    "before and after (before: as edited, or the unedited model where nothing was edited earlier). retention: share of "
-    "those right before that are still right after, with a 95 % interval. margin: lead of the answer over the best "
-    "other one, in nat; below 0 another answer leads. generated: share whose answer stands in the text that the model "
-    "writes; placebo: the same for an answer that nobody taught. -: not measured.";
-
-std::string conclusions(const Table& contrasts) {
-  std::string out;
-  const auto& headline = contrasts.values<Bool>("headline");
-  const auto& sentences = contrasts.values<std::string>("sentence");
-  const auto& notes = contrasts.values<std::string>("note");
-  const auto& facts = contrasts.values<std::int64_t>("n_facts_a");
-  std::set<std::string> said;
-  for (std::size_t row = 0; row < contrasts.rows(); ++row) {
-    if (!headline[row] || facts[row] == 0) continue;
-    out += wrapped("* " + sentences[row], "  ", "    ");
-    if (!notes[row].empty() && said.insert(notes[row]).second)
-      out += wrapped(cat("(", notes[row], ")"), "    ", "    ");
-  }
-  return out;
-}
-
 // Whether edited models were fine-tuned, and no unedited one was beside them.
 bool lacks_control(const Table& cells) {
   const auto& unedited = cells.values<Bool>("unedited");
@@ -318,6 +309,8 @@ std::string trials_report(const Table& trials) {
 std::string report(const Measurements& measurements, const Table& summary, const Table& contrasts, const Table& gate) {
   const auto configurations = configurations_of(measurements.cells);
   const SummaryRows rows(summary);
+  const auto primaries = primaries_of(measurements);
+  Shown shown;
   std::string out;
   std::size_t fewest_facts = std::numeric_limits<std::size_t>::max();
   std::int64_t fewest_replicates = std::numeric_limits<std::int64_t>::max();
@@ -326,32 +319,37 @@ std::string report(const Measurements& measurements, const Table& summary, const
     const Configuration& configuration = configurations[i];
     out += heading(measurements.cells, gate, configuration);
     out += score_words(measurements, configurations, i);
-    const std::string metric = rows.metric_of(configuration.name);
-    std::vector<std::vector<std::string>> table{
-        {"role", "facts", "right", "retention (95 %)", "margin", "generated", "placebo"}};
+    const Primary* primary = rows.primary_of(configuration.name, primaries);
+    std::vector<std::vector<std::string>> table;
     for (const std::string role : {"edited", "intrinsic"}) {
+      if (primary == nullptr) break;
+      if (table.empty()) table.push_back(head_of(*primary));
       Size size;
-      auto line = line_of(rows, configuration.name, role, metric, size);
+      auto line = line_of(rows, configuration.name, role, *primary, size);
       if (line.empty()) continue;
       table.push_back(std::move(line));
       measured = true;
       fewest_facts = std::min(fewest_facts, static_cast<std::size_t>(size.facts));
       fewest_replicates = std::min(fewest_replicates, size.replicates);
     }
-    if (table.size() > 1) {
+    if (primary != nullptr && table.size() > 1) {
       out += aligned(table) + "\n";
+      if (!is_shown(shown, primary->metric->id)) shown.push_back(primary);
     } else {
-      out += "  retention was not measured (no metric of this file has the outcome all_top1)\n\n";
+      out += "  retention was not measured (no metric of this file has a rate with a baseline)\n\n";
     }
   }
-  if (const std::string sentences = conclusions(contrasts); !sentences.empty()) {
+  if (const std::string sentences = conclusions(contrasts, shown); !sentences.empty()) {
     out += "What follows from the intervals:\n" + sentences + "\n";
   } else if (contrasts.rows() > 0) {
     out += wrapped(
-               "No conclusion is drawn: each comparison has a cell that failed the quality gate, or no facts that "
-               "both sides have.",
+               "No conclusion is drawn: each comparison has a cell that failed the quality gate, no facts that both "
+               "sides have, or validation losses that differ.",
                "", "") +
            "\n";
+  }
+  if (const std::string unjudged = left_open(contrasts, gate, shown); !unjudged.empty()) {
+    out += "Left open:\n" + unjudged + "\n";
   }
   if (const std::string failures = gate_words(gate); !failures.empty()) {
     out += "Kept out of the conclusions by the quality gate:\n" + failures + "\n";
@@ -370,7 +368,7 @@ std::string report(const Measurements& measurements, const Table& summary, const
                    "", "") +
            "\n";
   }
-  return out + wrapped(std::string(kLegend), "", "");
+  return out + legend(shown);
 }
 
 std::string report(const std::filesystem::path& file) {

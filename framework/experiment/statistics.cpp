@@ -1,4 +1,4 @@
-// Tests, detectable differences, curves and sentences; the bootstrap is in statistics_bootstrap.cpp.
+// Tests, detectable differences, curves, scores and sentences; the bootstrap is in statistics_bootstrap.cpp.
 #include "experiment/statistics.hpp"
 
 #include <algorithm>
@@ -15,8 +15,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kLargestExact = 16;
-// z(0.975) + z(0.8)
-constexpr double kPowerFactor = 1.959963984540054 + 0.8416212335729143;
 
 std::string signed_text(double value) {
   char text[32];
@@ -100,7 +98,7 @@ double smallest_detectable_paired(std::int64_t n, double discordant_share) {
   return kPowerFactor * std::sqrt(d / static_cast<double>(n));
 }
 
-double curve_area(const std::vector<std::int64_t>& steps, const std::vector<double>& values, StepAxis axis) {
+double curve_area(const std::vector<std::int64_t>& steps, const std::vector<double>& values) {
   if (steps.size() != values.size()) {
     fail(ErrorCode::kInvalidArgument, "a curve of ", steps.size(), " steps and ", values.size(), " values");
   }
@@ -112,12 +110,8 @@ double curve_area(const std::vector<std::int64_t>& steps, const std::vector<doub
     if (i > 0 && steps[i] <= steps[i - 1]) {
       fail(ErrorCode::kInvalidArgument, "a curve's steps have to increase: ", steps[i], " comes after ", steps[i - 1]);
     }
-    if (steps[i] < 0 && axis == StepAxis::kLog) {
-      fail(ErrorCode::kInvalidArgument, "step ", steps[i], " has no place on a logarithmic axis");
-    }
     if (std::isnan(values[i])) continue;
-    const auto step = static_cast<double>(steps[i]);
-    const double at = axis == StepAxis::kLog ? std::log1p(step) : step;
+    const auto at = static_cast<double>(steps[i]);
     if (std::isnan(first)) {
       first = at;
     } else {
@@ -146,6 +140,17 @@ Forgetting first_forgetting(double reference, const std::vector<std::int64_t>& s
     }
   }
   return result;
+}
+
+double harmonic_mean(const std::vector<double>& values) {
+  double sum = 0;
+  bool none = false;
+  for (const double value : values) {
+    if (std::isnan(value)) return kNaN;
+    none = none || value <= 0;
+    sum += 1 / value;
+  }
+  return none ? 0 : static_cast<double>(values.size()) / sum;
 }
 
 Verdict verdict(const Interval& difference) {

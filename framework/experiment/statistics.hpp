@@ -72,12 +72,6 @@ Interval mean_difference_interval(const Replicates& a, const Replicates& b, cons
 Interval retention_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options);
 // |S_t| / |S_r|.
 Interval net_ratio_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options);
-// |S_t minus S_r|, a count over all replicates.
-std::int64_t regained(const OutcomeReplicates& outcomes);
-// Retention of a minus retention of b. `paired`: row i of a and of b are the same fact in the same replicate, drawn
-// together (equal sizes, else Error(kInvalidArgument)); otherwise the facts are drawn independently.
-Interval retention_difference_interval(const OutcomeReplicates& a, const OutcomeReplicates& b, bool paired,
-                                       const BootstrapOptions& options);
 
 // --- Tests
 // -------------------------------------------------------------------------------------------------------------------
@@ -95,9 +89,11 @@ PermutationResult sign_flip_test(const std::vector<double>& differences, std::ui
 // Holm's step-down adjustment, in the order given. NaN stays NaN and does not count as a test.
 std::vector<double> holm_adjusted(const std::vector<double>& p);
 
-// --- Smallest detectable difference: 80 % power, 5 % two-sided, normal approximation; 2.8016 = z(0.975) + z(0.8)
-// ---------------
+// --- Smallest detectable difference: 80 % power, 5 % two-sided, normal approximation
+// ---------------------------------------------------------------------------
 
+// z(0.975) + z(0.8): the smallest detectable difference is so many standard errors.
+inline constexpr double kPowerFactor = 1.959963984540054 + 0.8416212335729143;
 // Two proportions of independent facts: 2.8016 * sqrt(p (1 - p) (1 / n_a + 1 / n_b)), p the pooled share of successes,
 // kept away from 0 and 1 by 1 / (n_a + n_b + 2). 60 against 60 facts: 0.18 at p = 0.85, 0.26 at the worst, p = 0.5. NaN
 // for no facts.
@@ -109,14 +105,10 @@ double smallest_detectable_paired(std::int64_t n, double discordant_share);
 // --- Curves
 // ------------------------------------------------------------------------------------------------------------------
 
-enum class StepAxis {
-  kLinear,  // the step
-  kLog,     // ln(1 + step)
-};
-// The area under the curve by trapezoids, divided by the range of the axis: the mean height of the curve, 1 for full
+// The area under the curve by trapezoids, divided by the range of the steps: the mean height of the curve, 1 for full
 // retention throughout. Steps strictly increase (Error(kInvalidArgument) otherwise); points with NaN are left out; NaN
 // for fewer than two.
-double curve_area(const std::vector<std::int64_t>& steps, const std::vector<double>& values, StepAxis axis);
+double curve_area(const std::vector<std::int64_t>& steps, const std::vector<double>& values);
 
 // When one fact is first measured as forgotten.
 struct Forgetting {
@@ -127,6 +119,12 @@ struct Forgetting {
 // `outcomes[i]` at `steps[i]`, NaN is missing; `reference` NaN counts as not held.
 Forgetting first_forgetting(double reference, const std::vector<std::int64_t>& steps,
                             const std::vector<double>& outcomes);
+
+// --- Scores
+// ------------------------------------------------------------------------------------------------------------------
+
+// The harmonic mean of shares; 0 as soon as one is 0, NaN as soon as one is missing. There is at least one.
+double harmonic_mean(const std::vector<double>& values);
 
 // --- Sentences
 // ---------------------------------------------------------------------------------------------------------------

@@ -82,10 +82,10 @@ struct Counts {
   }
 };
 
-Counts count(const OutcomeReplicates& outcomes, const Resample& resample, std::size_t group) {
+Counts count(const OutcomeReplicates& outcomes, const Resample& resample) {
   Counts counts;
   for (const auto& one : resample) {
-    for (const auto row : one.rows[group]) counts.add(outcomes[one.replicate][row]);
+    for (const auto row : one.rows[0]) counts.add(outcomes[one.replicate][row]);
   }
   return counts;
 }
@@ -179,56 +179,13 @@ Interval mean_difference_interval(const Replicates& a, const Replicates& b, cons
 Interval retention_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options) {
   const auto kept = present(outcomes);
   return bootstrap_interval(
-      sizes(kept), [&](const Resample& resample) { return count(kept, resample, 0).retention(); }, options);
+      sizes(kept), [&](const Resample& resample) { return count(kept, resample).retention(); }, options);
 }
 
 Interval net_ratio_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options) {
   const auto kept = present(outcomes);
   return bootstrap_interval(
-      sizes(kept), [&](const Resample& resample) { return count(kept, resample, 0).net_ratio(); }, options);
-}
-
-std::int64_t regained(const OutcomeReplicates& outcomes) {
-  Counts counts;
-  for (const auto& replicate : present(outcomes)) {
-    for (const auto& outcome : replicate) counts.add(outcome);
-  }
-  return counts.later - counts.both;
-}
-
-Interval retention_difference_interval(const OutcomeReplicates& a, const OutcomeReplicates& b, bool paired,
-                                       const BootstrapOptions& options) {
-  check_same_replicates(a.size(), b.size());
-  if (!paired) {
-    const auto kept_a = present(a);
-    const auto kept_b = present(b);
-    return bootstrap_interval(
-        sizes(kept_a, kept_b),
-        [&](const Resample& resample) {
-          return count(kept_a, resample, 0).retention() - count(kept_b, resample, 1).retention();
-        },
-        options);
-  }
-  // A fact stays only where both have it, so that one drawn row is the same fact in both.
-  OutcomeReplicates kept_a(a.size());
-  OutcomeReplicates kept_b(b.size());
-  for (std::size_t r = 0; r < a.size(); ++r) {
-    if (a[r].size() != b[r].size()) {
-      fail(ErrorCode::kInvalidArgument, "a paired contrast of ", a[r].size(), " facts with ", b[r].size(),
-           " in replicate ", r, ": expected the same ones");
-    }
-    for (std::size_t i = 0; i < a[r].size(); ++i) {
-      if (missing(a[r][i]) || missing(b[r][i])) continue;
-      kept_a[r].push_back(a[r][i]);
-      kept_b[r].push_back(b[r][i]);
-    }
-  }
-  return bootstrap_interval(
-      sizes(kept_a),
-      [&](const Resample& resample) {
-        return count(kept_a, resample, 0).retention() - count(kept_b, resample, 0).retention();
-      },
-      options);
+      sizes(kept), [&](const Resample& resample) { return count(kept, resample).net_ratio(); }, options);
 }
 
 }  // namespace palimpsest::experiment

@@ -314,27 +314,4 @@ std::vector<Difference> Store::explain_miss(std::string_view kind, const Key& ke
   return fewest;
 }
 
-std::vector<Store::Entry> Store::list() const {
-  std::vector<Entry> entries;
-  std::vector<fs::path> kinds;
-  for (const auto& item : fs::directory_iterator(folder_)) {
-    if (item.is_directory() && !item.path().filename().string().starts_with('.')) kinds.push_back(item.path());
-  }
-  std::sort(kinds.begin(), kinds.end());
-  for (const auto& kind_folder : kinds) {
-    const auto kind = kind_folder.filename().string();
-    for (const auto& entry : entry_folders(kind_folder)) {
-      try {
-        auto manifest = read_manifest(entry, kind, entry.filename().string());
-        std::int64_t bytes = 0;
-        for (const auto& file : manifest.files) bytes += file.bytes;
-        entries.push_back({kind, std::move(manifest.key), entry, bytes});
-      } catch (const Error& error) {
-        log::warning(cat("stored ", kind, " ", entry.string(), " is damaged: ", error.what()));
-      }
-    }
-  }
-  return entries;
-}
-
 }  // namespace palimpsest::experiment

@@ -53,13 +53,6 @@ class KeyBuilder {
 
 class Store {
  public:
-  struct Entry {
-    std::string kind;
-    Key key;
-    std::filesystem::path folder;
-    std::int64_t bytes = 0;  // of its files, without the manifest
-  };
-
   // Creates the folder; removes what killed processes left half built. Throws Error(kIo).
   explicit Store(std::filesystem::path folder);
   ~Store();
@@ -93,9 +86,6 @@ class Store {
   // Why find() misses: the ingredients that differ from those of the nearest stored entry of this kind. Empty when the
   // entry is there, and when none of its kind is.
   std::vector<Difference> explain_miss(std::string_view kind, const Key& key) const;
-
-  // Every readable entry, by kind and key.
-  std::vector<Entry> list() const;
 
   const std::filesystem::path& folder() const { return folder_; }
 

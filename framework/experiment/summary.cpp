@@ -22,8 +22,8 @@ using Texts = std::vector<std::string>;
 
 // What is computed against one reference.
 struct Baseline {
-  Interval retention;
-  double net_ratio = kNaN, area = kNaN, first_forgotten = kNaN;
+  Interval retention, net_ratio;
+  double area = kNaN, first_forgotten = kNaN;
   std::int64_t held = 0, regained = 0, forgotten = 0;
 };
 
@@ -31,24 +31,25 @@ void add_baseline_columns(Table& table, const std::string& which, const std::str
   const auto add = [&](const std::string& name, const char* unit, const std::string& definition, auto values) {
     table.columns.push_back({name + which, unit, definition, std::move(values)});
   };
-  add("n_held_", "facts", cat("rows that succeed at the reference, ", reference, ", and are not missing later"),
-      Whole());
+  add("n_held_", "row", cat("rows that succeed at the reference, ", reference, ", and are not missing later"), Whole());
   add("retention_", "1", cat("share of the rows that succeed at the reference, ", reference, ", that still succeed"),
       Reals());
   add("retention_low_", "1", "lower end of the 95 % interval of the retention", Reals());
   add("retention_high_", "1", "upper end of the 95 % interval of the retention", Reals());
   add("net_ratio_", "1", cat("rows that succeed, divided by rows that succeed at the reference, ", reference), Reals());
-  add("regained_", "facts", cat("rows that succeed and did not at the reference, ", reference), Whole());
+  add("net_ratio_low_", "1", "lower end of the 95 % interval of the net ratio", Reals());
+  add("net_ratio_high_", "1", "upper end of the 95 % interval of the net ratio", Reals());
+  add("regained_", "row", cat("rows that succeed and did not at the reference, ", reference), Whole());
   add("area_", "1",
       cat("mean height of the retention curve over the steps of this fine-tuning (trapezoids), from the model that "
           "enters it; reference: ",
           reference, "; NaN but at the last point of a fine-tuning"),
       Reals());
-  add("forgotten_", "facts",
+  add("forgotten_", "row",
       cat("rows that succeed at the reference, ", reference,
           ", and fail at one measured step of this fine-tuning at least; 0 but at its last point"),
       Whole());
-  add("first_forgotten_", "optimiser steps",
+  add("first_forgotten_", "optimiser step",
       "first measured step by which half of the rows that succeed at the reference had failed once; NaN where that "
       "never came, and but at the last point of a fine-tuning",
       Reals());
@@ -69,11 +70,11 @@ Table empty_summary() {
        {"baseline", "", "as the metric declares it: none, base, edited or both", Texts()},
        {"ordinal", "", "place of the stage in the cell's list; 0 is the unedited model", Whole()},
        {"stage", "", "base, edited, step or finetuned", Texts()},
-       {"step", "optimiser steps", "step of fine-tuning; at finetuned the largest among the replicates", Whole()},
-       {"n_rows", "rows", "values in the mean: one per fact and replicate, and per edit in scope isolated", Whole()},
-       {"n_facts", "facts", "different facts among them", Whole()},
-       {"n_replicates", "replicates", "replicates with at least one value", Whole()},
-       {"n_missing", "rows", "rows left out because their value is missing", Whole()},
+       {"step", "optimiser step", "step of fine-tuning; at finetuned the largest among the replicates", Whole()},
+       {"n_rows", "row", "values in the mean: one per fact and replicate, and per edit in scope isolated", Whole()},
+       {"n_facts", "fact", "different facts among them", Whole()},
+       {"n_replicates", "replicate", "replicates with at least one value", Whole()},
+       {"n_missing", "row", "rows left out because their value is missing", Whole()},
        {"interval_levels", "",
         "what the intervals' bootstrap draws: replicates and facts, or facts only (one replicate); empty for "
         "fewer than two values",
@@ -182,7 +183,7 @@ void add_curve(const Series& series, const Point& reference, std::int64_t ordina
     steps.push_back(step);
     retained.push_back(share(counted.both, counted.held));
   }
-  out.area = curve_area(steps, retained, StepAxis::kLinear);
+  out.area = curve_area(steps, retained);
 
   // Each row's own first step; those that never fail count as later than all others.
   std::int64_t held = 0;
@@ -232,27 +233,31 @@ Baseline against(const Series& series, const Point& point, const std::optional<P
                  bool ends_a_finetuning, const BootstrapOptions& options) {
   Baseline out;
   out.retention.estimate = out.retention.low = out.retention.high = kNaN;
+  out.net_ratio = out.retention;
   if (!reference || *reference > point) return out;
   const auto outcomes = outcomes_between(*series.at(*reference), *series.at(point));
   const auto counted = count(outcomes);
   out.held = counted.held;
   out.regained = counted.later - counted.both;
-  out.net_ratio = share(counted.later, counted.held);
   if (counted.held > 0 && (counted.both == 0 || counted.both == counted.held)) {
     // Whatever is drawn, none or all of it is retained.
     out.retention.estimate = out.retention.low = out.retention.high = share(counted.both, counted.held);
   } else {
     out.retention = retention_interval(outcomes, options);
   }
-  if (counted.rows < 2) out.retention.low = out.retention.high = kNaN;
+  // Where nothing came back, the two ratios are the same one, in every resample too.
+  out.net_ratio = out.regained == 0 ? out.retention : net_ratio_interval(outcomes, options);
+  if (counted.rows < 2) {
+    for (auto* interval : {&out.retention, &out.net_ratio}) interval->low = interval->high = kNaN;
+  }
   if (ends_a_finetuning) add_curve(series, *reference, point.ordinal, out);
   return out;
 }
 
 void append(std::vector<Value>& row, const Baseline& baseline) {
-  row.insert(row.end(),
-             {baseline.held, baseline.retention.estimate, baseline.retention.low, baseline.retention.high,
-              baseline.net_ratio, baseline.regained, baseline.area, baseline.forgotten, baseline.first_forgotten});
+  row.insert(row.end(), {baseline.held, baseline.retention.estimate, baseline.retention.low, baseline.retention.high,
+                         baseline.net_ratio.estimate, baseline.net_ratio.low, baseline.net_ratio.high,
+                         baseline.regained, baseline.area, baseline.forgotten, baseline.first_forgotten});
 }
 
 bool is_last_of_finetuning(const Series& series, const Point& point) {

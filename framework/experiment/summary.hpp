@@ -25,11 +25,12 @@ results::Table summarise(const Measurements& measurements, const SummaryOptions&
 
 // /retention_by_margin: one row per configuration, role and range of the margin at the reference (the first stage
 // `edited`, else the unedited model), over the facts that succeed there: what is left of them at the last measuring
-// point.
+// point. Of every metric with a primary continuous outcome in nat, which is the margin.
 results::Table retention_by_margin(const Measurements& measurements, const SummaryOptions& options = {});
 
-// /quality_gate: one row per cell. Efficacy below 0.9, a loss of more than 0.15 in the
-// neighbourhood score, or a perplexity up by more than 5 % fail; what was not measured fails nothing and is said.
+// /quality_gate: one row per cell. Efficacy below 0.9, a loss of more than 0.15 in the neighbourhood score, or a
+// perplexity up by more than 5 % fail; what was not measured fails nothing and is said. Beside them the score S of the
+// edits, which fails nothing.
 results::Table quality_gate(const Measurements& measurements);
 
 inline constexpr double kLeastEfficacy = 0.9;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "experiment/statistics.hpp"
 #include "experiment/summary.hpp"
@@ -13,8 +14,8 @@ namespace {
 using results::Table;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// Lower ends, nat; each bin ends where the next begins. A fact whose answer is the first choice has a margin of 0 or
-// more.
+constexpr std::string_view kUnit = "nat";
+// Lower ends; each bin ends where the next begins. A fact whose answer is the first choice has a margin of 0 or more.
 constexpr std::array<double, 6> kFrom = {0, 0.5, 1, 2, 4, 8};
 
 struct Bin {
@@ -68,14 +69,17 @@ Table empty_table() {
           {{"configuration", "", "the cell's name without its replicate", Texts()},
            {"variant", "", "the variant's name; empty without variants", Texts()},
            {"role", "", "edited or intrinsic", Texts()},
-           {"metric", "", "id of the metric with the columns all_top1 and margin", Texts()},
+           {"metric", "", "id of the metric", Texts()},
+           {"outcome", "", "column of the table /metrics/<metric>: its primary rate", Texts()},
+           {"margin_outcome", "", "column of that table: its primary continuous outcome, the margin", Texts()},
            {"baseline", "", "stage of the reference: edited, else base", Texts()},
-           {"margin_from", "nat", "least margin at the reference; a margin below 0 counts to the first range", Reals()},
-           {"margin_to", "nat", "the next range's least margin; NaN: no end", Reals()},
-           {"mean_margin", "nat", "mean of the facts' margins at the reference", Reals()},
-           {"n_rows", "rows", "facts and replicates in the range", Whole()},
-           {"n_replicates", "replicates", "replicates with at least one of them", Whole()},
-           {"retention", "1", "share of them that still succeed (all_top1) at the last measuring point", Reals()},
+           {"margin_from", std::string(kUnit),
+            "least margin at the reference; a margin below 0 counts to the first range", Reals()},
+           {"margin_to", std::string(kUnit), "the next range's least margin; NaN: no end", Reals()},
+           {"mean_margin", std::string(kUnit), "mean of the facts' margins at the reference", Reals()},
+           {"n_rows", "row", "facts and replicates in the range", Whole()},
+           {"n_replicates", "replicate", "replicates with at least one of them", Whole()},
+           {"retention", "1", "share of them that still succeed at the last measuring point", Reals()},
            {"retention_low", "1", "lower end of its 95 % interval", Reals()},
            {"retention_high", "1", "upper end of its 95 % interval", Reals()},
            {"interval_levels", "", "what the interval's bootstrap draws; empty for fewer than two rows", Texts()}}};
@@ -87,23 +91,22 @@ Table retention_by_margin(const Measurements& measurements, const SummaryOptions
   const auto configurations = configurations_of(measurements.cells);
   const BootstrapOptions bootstrap{options.seed, "retention_by_margin", options.resamples, 0.95};
   Table table = empty_table();
-  for (const auto& metric : measurements.metrics) {
-    if (metric.find("all_top1") == nullptr || metric.find("margin") == nullptr) continue;
-    const auto margins = series_of(metric, "margin", measurements.cells, configurations);
-    for (const auto& [key, rights] : series_of(metric, "all_top1", measurements.cells, configurations)) {
+  for (const auto& [metric, rate, margin] : primaries_of(measurements)) {
+    if (margin == nullptr || margin->unit != kUnit) continue;
+    const auto margins = series_of(*metric, margin->name, measurements.cells, configurations);
+    for (const auto& [key, rights] : series_of(*metric, rate->name, measurements.cells, configurations)) {
       const Point last = rights.points.rbegin()->first;
-      auto start = rights.edited(last);
-      if (!start || *start == last) start = rights.base();
+      const auto start = reference_of(rights, last, rate->baseline);
       const auto firmness = margins.find(key);
-      if (!start || *start == last || firmness == margins.end()) continue;
+      if (!start || firmness == margins.end()) continue;
       const auto bins = binned(rights, firmness->second, *start, last);
       for (std::size_t i = 0; i < bins.size(); ++i) {
         const Bin& bin = bins[i];
         if (bin.rows == 0) continue;
         Interval retention = retention_interval(bin.outcomes, bootstrap);
         if (bin.rows < 2) retention.low = retention.high = kNaN;
-        table.append_row({configurations[key.first].name, configurations[key.first].variant, key.second, metric.id,
-                          start->stage, kFrom[i], i + 1 < kFrom.size() ? kFrom[i + 1] : kNaN,
+        table.append_row({configurations[key.first].name, configurations[key.first].variant, key.second, metric->id,
+                          rate->name, margin->name, start->stage, kFrom[i], i + 1 < kFrom.size() ? kFrom[i + 1] : kNaN,
                           bin.margins / static_cast<double>(bin.rows), bin.rows, replicates_in(bin), retention.estimate,
                           retention.low, retention.high,
                           bin.rows < 2 ? std::string() : std::string(retention.levels())});

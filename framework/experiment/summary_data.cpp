@@ -17,6 +17,7 @@ using results::Table;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr std::string_view kMetrics = "/metrics";
 constexpr std::string_view kTaskScore = "/task_score";
+constexpr std::string_view kEvaluations = "/evaluations";
 
 std::string text_of(const results::Attribute& attribute, const std::string& where) {
   if (const auto* text = std::get_if<std::string>(&attribute)) return *text;
@@ -99,9 +100,26 @@ const MetricRows* Measurements::metric(std::string_view id) const {
   return found == metrics.end() ? nullptr : &*found;
 }
 
+std::vector<Primary> primaries_of(const Measurements& measurements) {
+  std::vector<Primary> found;
+  for (const auto& metric : measurements.metrics) {
+    const auto first = [&](const auto& wanted) -> const MetricColumn* {
+      const auto at = std::find_if(metric.columns.begin(), metric.columns.end(), wanted);
+      return at == metric.columns.end() ? nullptr : &*at;
+    };
+    const auto* rate = first([](const MetricColumn& c) { return c.aggregate == "rate" && c.baseline != "none"; });
+    if (rate == nullptr) continue;
+    found.push_back(
+        {&metric, rate, first([](const MetricColumn& c) { return c.aggregate == "mean" && c.unit != "1"; })});
+  }
+  std::stable_partition(found.begin(), found.end(), [](const Primary& p) { return p.continuous != nullptr; });
+  return found;
+}
+
 Measurements read_measurements(const results::Reader& reader) {
   Measurements out;
   out.cells = reader.table("/cells");
+  if (reader.has(kEvaluations)) out.evaluations = reader.table(kEvaluations);
   for (const auto& [group, into] : {std::pair(kMetrics, &out.metrics), std::pair(kTaskScore, &out.task_scores)}) {
     if (!reader.has(group)) continue;
     for (const auto& id : reader.children(group)) into->push_back(read_metric(reader, group, id));
@@ -121,6 +139,11 @@ Measurements read_measurements(std::span<const std::filesystem::path> files) {
     }
     try {
       all.cells.append(one.cells);
+      if (all.evaluations.columns.empty()) {
+        all.evaluations = std::move(one.evaluations);
+      } else if (!one.evaluations.columns.empty()) {
+        all.evaluations.append(one.evaluations);
+      }
       add(all.metrics, std::move(one.metrics));
       add(all.task_scores, std::move(one.task_scores));
     } catch (const Error& error) {
@@ -185,6 +208,14 @@ std::optional<Point> Series::edited(const Point& point) const {
     if (candidate.stage == "edited") return candidate;
   }
   return std::nullopt;
+}
+
+std::optional<Point> reference_of(const Series& series, const Point& point, std::string_view baseline) {
+  std::optional<Point> reference;
+  if (baseline != "base") reference = series.edited(point);
+  if ((!reference || *reference == point) && baseline != "edited") reference = series.base();
+  if (reference && *reference == point) reference.reset();
+  return reference;
 }
 
 double reference_value(const Series::Values& values, const Unit& unit) {

@@ -40,12 +40,24 @@ struct MetricRows {
 
 struct Measurements {
   results::Table cells;                 // /cells
+  results::Table evaluations;           // /evaluations; without columns where nothing was fine-tuned
   std::vector<MetricRows> metrics;      // in the order of the files, which is that of the configuration
   std::vector<MetricRows> task_scores;  // of /task_score, one a task
 
   // nullptr when the experiment has no such metric.
   const MetricRows* metric(std::string_view id) const;
 };
+
+// What the contrasts and the report are about: the outcomes that a metric declared first. They point into the
+// measurements.
+struct Primary {
+  const MetricRows* metric = nullptr;
+  const MetricColumn* rate = nullptr;        // the first rate with a baseline
+  const MetricColumn* continuous = nullptr;  // the first mean in a unit other than 1; nullptr: none
+};
+// Of every metric that has a primary rate: those with a continuous outcome too, then the others, each in the order of
+// the configuration.
+std::vector<Primary> primaries_of(const Measurements& measurements);
 
 // The files' rows, in the order of `files`; tables other than /cells may be absent from any of them. Throws what Reader
 // and Table::append throw, with the file named.
@@ -100,6 +112,11 @@ struct Series {
   std::optional<Point> base() const;
   std::optional<Point> edited(const Point& point) const;
 };
+
+// What an outcome at `point` is compared with, by the baseline of its rate: the first stage `edited` before `point`,
+// where there is none the unedited model. A baseline that names one of the two is that one alone. Nothing where it was
+// not measured.
+std::optional<Point> reference_of(const Series& series, const Point& point, std::string_view baseline);
 
 // The value of `unit` at a reference, which in scope `isolated` may have been measured once for all edits. NaN where
 // there is none.

@@ -3,7 +3,11 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
+#include <utility>
 
+#include "base/error.hpp"
+#include "experiment/statistics.hpp"
 #include "experiment/summary.hpp"
 
 namespace palimpsest::experiment {
@@ -72,6 +76,49 @@ std::vector<Candidate> candidates(const Measurements& measurements, const std::v
   return found;
 }
 
+// CounterFact's S of one metric: the harmonic mean of the means of its columns from the one that declares an efficacy
+// to the one that declares a neighbourhood, as they stand in every cell.
+class Score {
+ public:
+  // Nothing unless the metric declares both, in this order.
+  static std::optional<Score> of(const MetricRows& rows, const Measurements& measurements,
+                                 const std::vector<Configuration>& configurations) {
+    const auto declares = [](std::string_view gate) {
+      return [gate](const MetricColumn& column) { return column.gate == gate; };
+    };
+    const auto begin = std::find_if(rows.columns.begin(), rows.columns.end(), declares("efficacy"));
+    const auto end = std::find_if(begin, rows.columns.end(), declares("neighbourhood"));
+    if (end == rows.columns.end()) return std::nullopt;
+    Score score;
+    for (auto column = begin; column <= end; ++column) {
+      if (column->aggregate == "none") continue;
+      score.parts_.emplace_back(rows, *column, measurements, configurations);
+      score.source += cat(score.source.empty() ? "" : ", ", score.parts_.back().source);
+    }
+    return score;
+  }
+
+  std::string source;  // plugin and column of each part
+
+  // NaN where a part has no values.
+  double at(std::size_t configuration, std::int64_t replicate) const {
+    std::vector<double> means;
+    for (const auto& part : parts_) means.push_back(part.of(configuration, "edited", replicate).edited);
+    return harmonic_mean(means);
+  }
+
+ private:
+  std::vector<Candidate> parts_;
+};
+
+std::vector<Score> scores(const Measurements& measurements, const std::vector<Configuration>& configurations) {
+  std::vector<Score> found;
+  for (const auto& rows : measurements.metrics) {
+    if (auto score = Score::of(rows, measurements, configurations)) found.push_back(std::move(*score));
+  }
+  return found;
+}
+
 // What the gate judges in one cell, and where it was read; NaN and "" where no candidate has values.
 struct Judged {
   double value = kNaN;
@@ -120,6 +167,12 @@ Table quality_gate(const Measurements& measurements) {
        {"neighbourhood_source", "", "plugin and column that the neighbourhood loss was read from", Texts()},
        {"perplexity_rise", "1", "perplexity of the edited model divided by that of the unedited one, minus 1", Reals()},
        {"perplexity_source", "", "plugin and column that the perplexities were read from", Texts()},
+       {"edit_score", "1",
+        "S: harmonic mean of the means, over the edited facts at the first stage `edited`, of a metric's summarised "
+        "columns from the one that declares an efficacy to the one that declares a neighbourhood; NaN where one has no "
+        "values",
+        Reals()},
+       {"edit_score_source", "", "plugin and column of each of these means", Texts()},
        {"passed", "", "no measured value is beyond its limit (0.9, 0.15, 0.05)", std::vector<results::Bool>()},
        {"reason", "", "the values beyond their limits, and what was not measured", Texts()}}};
   const auto configurations = configurations_of(measurements.cells);
@@ -129,6 +182,7 @@ Table quality_gate(const Measurements& measurements) {
   const auto efficacies = candidates(measurements, configurations, "efficacy");
   const auto neighbourhoods = candidates(measurements, configurations, "neighbourhood");
   const auto perplexities = candidates(measurements, configurations, "perplexity");
+  const auto all_scores = scores(measurements, configurations);
 
   for (std::size_t i = 0; i < configurations.size(); ++i) {
     const auto& configuration = configurations[i];
@@ -140,6 +194,12 @@ Table quality_gate(const Measurements& measurements) {
                                                       [](BeforeAfter mean) { return mean.base - mean.edited; });
       const auto [rise, rise_source] =
           first_measured(perplexities, i, "", replicate, [](BeforeAfter mean) { return mean.edited / mean.base - 1; });
+
+      Judged score;
+      for (auto one = all_scores.begin(); one != all_scores.end() && std::isnan(score.value); ++one) {
+        score.value = one->at(i, replicate);
+        if (!std::isnan(score.value)) score.source = one->source;
+      }
 
       std::string failed;
       std::string unknown;
@@ -162,7 +222,7 @@ Table quality_gate(const Measurements& measurements) {
       if (configuration.unedited) add(reason, "unedited control: efficacy is not judged");
       if (!unknown.empty()) add(reason, unknown);
       table.append_row({configuration.name, names[row], replicate, editors[row], efficacy, efficacy_source, loss,
-                        loss_source, rise, rise_source, failed.empty(), reason});
+                        loss_source, rise, rise_source, score.value, score.source, failed.empty(), reason});
     }
   }
   return table;

@@ -38,7 +38,7 @@ struct NodeReport {
   std::string label;
   NodeState state = NodeState::kNotStarted;
   double seconds = 0.0;       // wall time of its worker
-  std::int64_t peak_mib = 0;  // highest resident size, looked at ten times a second
+  std::int64_t peak_mib = 0;  // highest resident size: of the worker by the kernel's mark, with children as seen
   std::string message;        // one line; "" where there is nothing to say
   std::filesystem::path log;  // of its worker; empty where none was started
 };

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <span>
 
 #include "base/error.hpp"
-#include "model/safetensors.hpp"
 #include "model/safetensors_writer.hpp"
 
 namespace palimpsest::experiment {
@@ -31,7 +31,7 @@ at::ScalarType scalar_type_of(model::DType dtype) {
     case model::DType::kBFloat16: return at::kBFloat16;
     case model::DType::kFloat16: return at::kHalf;
     case model::DType::kInt64: return at::kLong;
-    default: fail(ErrorCode::kCorrupt, "a stored tensor of type ", model::name_of(dtype));
+    default: fail(ErrorCode::kInternal, "a tensor of type ", model::name_of(dtype), " passed the check of its file");
   }
 }
 
@@ -51,8 +51,19 @@ void write_tensors(const std::filesystem::path& path, const NamedTensors& tensor
   model::write_safetensors(path, views, metadata);
 }
 
+void check_types(const model::SafetensorsFile& file) {
+  using model::DType;
+  for (const auto& view : file.tensors()) {
+    const DType known[] = {DType::kFloat32, DType::kFloat64, DType::kBFloat16, DType::kFloat16, DType::kInt64};
+    if (std::find(std::begin(known), std::end(known), view.dtype) != std::end(known)) continue;
+    fail(ErrorCode::kUnsupported, file.path().string(), ": ", view.name, " is of type ", model::name_of(view.dtype),
+         "; expected one of F32, F64, BF16, F16, I64");
+  }
+}
+
 NamedTensors read_tensors(const std::filesystem::path& path, std::map<std::string, std::string>* metadata) {
   const auto file = model::SafetensorsFile::open(path);
+  check_types(*file);
   NamedTensors tensors;
   for (const auto& view : file->tensors()) {
     at::Tensor tensor = at::empty(view.shape, scalar_type_of(view.dtype));

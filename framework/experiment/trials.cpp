@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/layout.hpp"
+#include "experiment/statistics.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -108,17 +109,6 @@ void require_column(const config::ObjectivePart& part, const std::vector<std::st
   const std::string near = did_you_mean(part.column, columns);
   fail(ErrorCode::kNotFound, "tune.objective: found ", part.metric, ".", part.column,
        ", expected a column that the metric ", part.metric, " declares", near.empty() ? ": " + all : near);
-}
-
-double harmonic_mean(const std::vector<double>& values) {
-  double sum = 0;
-  bool none = false;
-  for (const double value : values) {
-    if (std::isnan(value)) return kNaN;
-    none = none || value <= 0;
-    sum += 1 / value;
-  }
-  return none ? 0 : static_cast<double>(values.size()) / sum;
 }
 
 Table trials_table(const config::Search& search, const std::vector<config::Cell>& cells,

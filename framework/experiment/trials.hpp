@@ -23,9 +23,6 @@ results::Table trials_table(const config::Search& search, const std::vector<conf
 // metric declares.
 void require_column(const config::ObjectivePart& part, const std::vector<std::string>& columns);
 
-// The harmonic mean; 0 as soon as one is 0, NaN as soon as one is missing. There is at least one.
-double harmonic_mean(const std::vector<double>& values);
-
 // The row of the best trial: the highest score, of equal ones the first. Nothing where no trial has a score.
 std::optional<std::size_t> best_trial(const results::Table& trials);
 

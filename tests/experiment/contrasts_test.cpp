@@ -5,62 +5,17 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <vector>
 
+#include "contrast_rows.hpp"
 #include "experiment/statistics.hpp"
-#include "sample_file.hpp"
-#include "scratch.hpp"
 
 namespace palimpsest::experiment {
 namespace {
 
-using results::Bool;
-using results::Table;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-const SummaryOptions kQuick{1, 200, 400, 4000};
-
-class Contrasts : public Scratch {
- protected:
-  Table of(const SampleFile& file) {
-    const auto measurements = file.read(folder_);
-    return contrasts(measurements, quality_gate(measurements), kQuick);
-  }
-};
-
-struct Found {
-  const Table* table;
-  std::size_t row;
-  double real(std::string_view column) const { return table->values<double>(column)[row]; }
-  std::int64_t whole(std::string_view column) const { return table->values<std::int64_t>(column)[row]; }
-  std::string text(std::string_view column) const { return table->values<std::string>(column)[row]; }
-  bool truth(std::string_view column) const { return bool(table->values<Bool>(column)[row]); }
-};
-
-Found find(const Table& table, const std::string& a, const std::string& b, const std::string& role_a,
-           const std::string& measure) {
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    const Found found{&table, row};
-    if (found.text("configuration_a") == a && found.text("configuration_b") == b && found.text("role_a") == role_a &&
-        found.text("measure") == measure) {
-      return found;
-    }
-  }
-  ADD_FAILURE() << "no contrast of " << a << " and " << b << ", " << role_a << ", " << measure;
-  return {&table, 0};
-}
-
-void add(SampleFile& file, const SampleCell& cell, const std::vector<double>& edited, const std::vector<double>& last,
-         const std::vector<double>& intrinsic) {
-  file.cell(cell);
-  const std::vector<double> ones(intrinsic.size(), 1.0);
-  file.answers({cell.name, 0, "base", 0, cell.replicate}, "edited", std::vector<double>(edited.size(), 0.0));
-  file.answers({cell.name, 1, "edited", 0, cell.replicate}, "edited", edited);
-  file.answers({cell.name, 2, "finetuned", 10, cell.replicate}, "edited", last);
-  file.answers({cell.name, 0, "base", 0, cell.replicate}, "intrinsic", ones);
-  file.answers({cell.name, 1, "edited", 0, cell.replicate}, "intrinsic", ones);
-  file.answers({cell.name, 2, "finetuned", 10, cell.replicate}, "intrinsic", intrinsic);
-}
 
 SampleFile three_variants() {
   SampleFile file;
@@ -90,7 +45,10 @@ TEST_F(Contrasts, PairsTheSameFactsOfTwoVariants) {
   EXPECT_EQ(frozen.text("interval_levels"), "facts only");
   EXPECT_DOUBLE_EQ(frozen.real("smallest_detectable"), smallest_detectable_paired(4, 0.5));
   EXPECT_NEAR(frozen.real("validation_loss_difference"), 0.1, 1e-12);
-  EXPECT_THAT(frozen.text("note"), HasSubstr("equal validation loss"));
+  // Nothing is frozen in either: it is said, and counts.
+  EXPECT_EQ(frozen.text("note"), "the validation losses differ by +0.100 nat/token");
+  EXPECT_TRUE(frozen.truth("headline"));
+  EXPECT_EQ(frozen.whole("step_a"), 10);
   EXPECT_EQ(frozen.text("sentence"),
             contrast_sentence({0.5, frozen.real("difference_low"), frozen.real("difference_high"), 4, 1, 0, true},
                               "frozen, edited facts", "plain", "retention", frozen.real("smallest_detectable")));
@@ -232,6 +190,80 @@ TEST_F(Contrasts, InScopeIsolatedAFactCountsOnce) {
   // i1: 1 - 1/2; i2: 0.
   EXPECT_DOUBLE_EQ(frozen.real("difference"), 0.25);
   EXPECT_DOUBLE_EQ(frozen.real("p"), 1);
+}
+
+// A metric of somebody else's: neither its name nor its columns' are known to the program.
+TEST_F(Contrasts, AreOfTheOutcomesThatAMetricDeclaresFirst) {
+  SampleFile file;
+  file.metric("poll", {{"noise", "rate"},
+                       {"agrees", "rate", "both"},
+                       {"share", "mean"},
+                       {"lead", "mean", "none", "none", "nat"},
+                       {"agrees_too", "rate", "both"},
+                       {"further", "mean", "none", "none", "nat"}});
+  file.metric("all_top1_and_margin", {{"all_top1", "rate"}, {"margin", "mean", "none", "none", "nat"}});
+  for (const std::string name : {"plain", "frozen"}) {
+    const std::string cell = name + ",r0";
+    file.cell({cell, 0, name});
+    for (const At& at : {At{cell, 0, "base"}, At{cell, 1, "edited"}, At{cell, 2, "finetuned", 9}}) {
+      for (const std::string fact : {"e1", "e2", "e3"}) {
+        const bool kept = at.ordinal < 2 || name == "frozen" || fact == "e1";
+        const double lead = kept ? 2.0 : -1.0;
+        const std::vector<double> poll = {0.0, kept ? 1.0 : 0.0, 0.1, lead, 0.0, 7.0};
+        file.row("poll", at, fact, "edited", {poll.begin(), poll.end()});
+        file.row("all_top1_and_margin", at, fact, "edited", {1.0, 1.0});
+      }
+    }
+  }
+  const auto table = of(file);
+  ASSERT_EQ(table.rows(), 2U);
+  const auto rate = find(table, "frozen", "plain", "edited", "retention");
+  EXPECT_EQ(rate.text("metric"), "poll");
+  EXPECT_EQ(rate.text("outcome"), "agrees");
+  EXPECT_DOUBLE_EQ(rate.real("difference"), 2.0 / 3);
+  const auto mean = find(table, "frozen", "plain", "edited", "change");
+  EXPECT_EQ(mean.text("outcome"), "lead");
+  EXPECT_EQ(mean.text("measure_unit"), "nat");
+  EXPECT_DOUBLE_EQ(mean.real("difference"), 2);
+  EXPECT_THAT(mean.text("sentence"), HasSubstr("lead kept"));
+}
+
+TEST_F(Contrasts, GoByTheBaselineThatTheRateDeclares) {
+  for (const std::string baseline : {"base", "edited", "both"}) {
+    SampleFile file;
+    file.metric("poll", {{"agrees", "rate", baseline}});
+    file.cell({"r0"});
+    for (const std::string role : {"edited", "intrinsic"}) {
+      for (const std::string fact : {"1", "2"}) {
+        // The first fact held at base only, the second at edited only.
+        file.row("poll", {"r0", 0, "base"}, role + fact, role, {fact == "1" ? 1.0 : 0.0});
+        file.row("poll", {"r0", 1, "edited"}, role + fact, role, {fact == "2" ? 1.0 : 0.0});
+        file.row("poll", {"r0", 2, "finetuned", 9}, role + fact, role, {fact == "2" ? 1.0 : 0.0});
+      }
+    }
+    const auto table = of(file);
+    const auto roles = find(table, "default", "default", "edited", "retention");
+    EXPECT_EQ(roles.text("baseline"), baseline == "base" ? "base" : "edited");
+    EXPECT_EQ(roles.real("value_a"), baseline == "base" ? 0 : 1) << baseline;
+  }
+}
+
+// Metrics with both outcomes come first, and the sentences of the others name their rate.
+TEST_F(Contrasts, OfSeveralMetricsEachHasItsOwn) {
+  SampleFile file;
+  file.metric("hits", {{"written", "rate", "both"}, {"rephrased", "mean"}});
+  file.retention();
+  add(file, {"r0", 0, "", "rome", 3.2, 3.0}, {1, 1}, {1, 0}, {1, 1});
+  for (const At& at : {At{"r0", 0, "base"}, At{"r0", 1, "edited"}, At{"r0", 2, "finetuned", 10}}) {
+    for (const std::string role : {"edited", "intrinsic"}) {
+      for (const std::string fact : {"1", "2"}) file.row("hits", at, role.substr(0, 1) + fact, role, {1.0, 0.5});
+    }
+  }
+  const auto table = of(file);
+  EXPECT_THAT(table.values<std::string>("outcome"), ElementsAre("all_top1", "margin", "written"));
+  EXPECT_THAT(table.values<std::string>("sentence")[0], HasSubstr(" in retention from intrinsic facts"));
+  EXPECT_THAT(table.values<std::string>("sentence")[1], HasSubstr("margin kept"));
+  EXPECT_THAT(table.values<std::string>("sentence")[2], HasSubstr(" in retention of written from intrinsic facts"));
 }
 
 TEST_F(Contrasts, SweptConfigurationsAreComparedWhereOneCoordinateDiffers) {

@@ -26,6 +26,7 @@ struct SampleCell {
   std::string editor = "rome";
   double loss_before = kMissing, loss_after = kMissing;
   std::vector<std::pair<std::string, std::string>> at = {};
+  std::string freeze_policy = "none";
 };
 
 // A measuring point of one cell, and in scope isolated of one edit.
@@ -65,7 +66,7 @@ class SampleFile {
     truth("unedited", cell.editor == "none");
     text("augmenter", "none");
     text("task", tuned ? "language_modeling" : "");
-    text("freeze_policy", "none");
+    text("freeze_policy", cell.freeze_policy);
     text("tuning", "full");
     text("scope", "batch");
     text("model", "models/tiny");
@@ -90,7 +91,7 @@ class SampleFile {
   // A metric's columns besides those that every metric's table has; all hold numbers, except for those of aggregate
   // "text".
   struct Declared {
-    std::string name, aggregate, baseline = "none", gate = "none";
+    std::string name, aggregate, baseline = "none", gate = "none", unit = "1";
   };
   void metric(const std::string& id, const std::vector<Declared>& columns, const std::string& group = "/metrics/") {
     using Texts = std::vector<std::string>;
@@ -102,20 +103,20 @@ class SampleFile {
                           {"edit", "", "the isolated edit", Texts()},
                           {"ordinal", "", "place of the stage", Whole()},
                           {"stage", "", "name of the stage", Texts()},
-                          {"step", "optimiser steps", "step of fine-tuning", Whole()},
+                          {"step", "optimiser step", "step of fine-tuning", Whole()},
                           {"fact", "", "id of the fact", Texts()},
                           {"role", "", "role of the fact", Texts()}}};
     for (const auto& column : columns) {
       results::Values values = std::vector<double>();
       if (column.aggregate == "text") values = Texts();
-      table.columns.push_back({column.name, "1", "measured as " + column.name, values});
+      table.columns.push_back({column.name, column.unit, "measured as " + column.name, values});
     }
     metrics_.push_back({std::move(table), columns});
   }
   // all_top1 and margin, generated and its placebo, and a text that no summary reads.
   void retention() {
     metric("retention", {{"all_top1", "rate", "both", "efficacy"},
-                         {"margin", "mean"},
+                         {"margin", "mean", "none", "none", "nat"},
                          {"generated", "rate", "both"},
                          {"generated_placebo", "rate"},
                          {"continuation", "text"}});
@@ -138,10 +139,26 @@ class SampleFile {
           {right[i], margin, right[i], 0.0, "and so on"});
     }
   }
-  void table(results::Table table) { others_.push_back(std::move(table)); }
+  // On the held-out sample, after `at.step` steps of the fine-tuning `at.ordinal`.
+  void evaluation(const At& at, double loss) {
+    if (evaluations_.columns.empty()) {
+      using Texts = std::vector<std::string>;
+      using Whole = std::vector<std::int64_t>;
+      evaluations_ = {"/evaluations",
+                      "one evaluation",
+                      {{"cell", "", "name of the cell", Texts()},
+                       {"replicate", "1", "number of the replicate", Whole()},
+                       {"edit", "", "the isolated edit", Texts()},
+                       {"ordinal", "1", "place of the stage", Whole()},
+                       {"step", "optimiser step", "step of fine-tuning", Whole()},
+                       {"validation_loss", "nat/token", "mean loss", std::vector<double>()}}};
+    }
+    evaluations_.append_row({at.cell, at.replicate, at.edit, at.ordinal, at.step, loss});
+  }
 
   void fill(results::Writer& writer) const {
     writer.table(cells_);
+    if (!evaluations_.columns.empty()) writer.table(evaluations_);
     for (const auto& [table, columns] : metrics_) {
       writer.table(table);
       for (const auto& column : columns) {
@@ -151,7 +168,6 @@ class SampleFile {
         writer.attribute(path, "gate", column.gate);
       }
     }
-    for (const auto& table : others_) writer.table(table);
   }
   std::filesystem::path write(const std::filesystem::path& path) const {
     results::Writer writer;
@@ -164,9 +180,20 @@ class SampleFile {
   }
 
  private:
-  results::Table cells_;
+  results::Table cells_, evaluations_;
   std::vector<std::pair<results::Table, std::vector<Declared>>> metrics_;
-  std::vector<results::Table> others_;
 };
+
+// One cell from base to the end of its fine-tuning, with four edited facts.
+inline SampleFile tuned() {
+  SampleFile file;
+  file.cell({"r0", 0, "", "rome", 3.2, 3.0});
+  file.retention();
+  file.answers({"r0", 0, "base"}, "edited", {0, 0, 0, 1});
+  file.answers({"r0", 1, "edited"}, "edited", {1, 1, 1, 0});
+  file.answers({"r0", 2, "step", 5}, "edited", {1, 0, 0, 0});
+  file.answers({"r0", 2, "finetuned", 10}, "edited", {1, 0, 1, 1});
+  return file;
+}
 
 }  // namespace palimpsest::experiment

@@ -77,7 +77,7 @@ for i in range(RESAMPLES):
     chosen = rng.integers(3, size=3)
     a = np.concatenate([outcomes[r][rng.integers(20, size=20)] for r in chosen])
     b = np.concatenate([others[r][rng.integers(25, size=25)] for r in chosen])
-    unpaired[i] = retention(a) - retention(b)
+    unpaired[i] = a[:, 1].mean() - b[:, 1].mean()
 
 power = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
 pooled = np.concatenate(margins)
@@ -89,8 +89,8 @@ print(json.dumps({
     "mean_facts_only": {"estimate": float(margins[0].mean()), **interval(two_level([margins[0][:, None]], np.mean))},
     "retention": {"estimate": float(retention(np.concatenate(outcomes))), **interval(two_level(outcomes, retention))},
     "net_ratio": {"estimate": float(net_ratio(np.concatenate(outcomes))), **interval(two_level(outcomes, net_ratio))},
-    "retention_difference": {
-        "estimate": float(retention(np.concatenate(outcomes)) - retention(np.concatenate(others))), **interval(unpaired)},
+    "mean_difference": {
+        "estimate": float(np.concatenate(outcomes)[:, 1].mean() - np.concatenate(others)[:, 1].mean()), **interval(unpaired)},
     "differences": differences.tolist(),
     "sign_flip_p": sign_flip(differences),
     "many": many.tolist(),
@@ -99,8 +99,7 @@ print(json.dumps({
     "holm": holm(p_values),
     "steps": steps,
     "curve": curve,
-    "area_linear": trapezoid(np.array(curve), np.array(steps, dtype=float)) / 40,
-    "area_log": trapezoid(np.array(curve), np.log1p(steps)) / float(np.log1p(40)),
+    "area": trapezoid(np.array(curve), np.array(steps, dtype=float)) / 40,
     "unpaired_60_60": [float(power * np.sqrt(p * (1 - p) * 2 / 60)) for p in (0.5, 0.85)],
     "paired_60": float(power * np.sqrt(0.25 / 60)),
 }, indent=1))

@@ -59,7 +59,23 @@ TEST(Bootstrap, RatiosAgreeWithNumpy) {
   const auto outcomes = outcomes_of("outcomes");
   expect_like(retention_interval(outcomes, kOptions), "retention");
   expect_like(net_ratio_interval(outcomes, kOptions), "net_ratio");
-  expect_like(retention_difference_interval(outcomes, outcomes_of("others"), false, kOptions), "retention_difference");
+}
+
+// Each replicate's later outcomes.
+Replicates later_of(const char* name) {
+  Replicates values;
+  for (const auto& replicate : outcomes_of(name)) {
+    auto& list = values.emplace_back();
+    for (const auto& outcome : replicate) list.push_back(outcome.later);
+  }
+  return values;
+}
+
+TEST(Bootstrap, DifferencesOfMeansAgreeWithNumpy) {
+  const auto interval = mean_difference_interval(later_of("outcomes"), later_of("others"), kOptions);
+  expect_like(interval, "mean_difference");
+  EXPECT_EQ(interval.facts, 135);
+  EXPECT_EQ(interval.replicates, 3);
 }
 
 TEST(Bootstrap, FactsOnlyOfOnesAndZerosIsTheBinomial) {
@@ -111,29 +127,17 @@ TEST(Bootstrap, RatiosByHand) {
   const OutcomeReplicates outcomes{{{1, 1}, {1, 0}, {0, 1}}, {{1, 1}, {0, 0}, {1, 1}}};
   EXPECT_EQ(retention_interval(outcomes, kOptions).estimate, 3.0 / 4);
   EXPECT_EQ(net_ratio_interval(outcomes, kOptions).estimate, 4.0 / 4);
-  EXPECT_EQ(regained(outcomes), 1);
   // One fact of two held: a quarter of the resamples hold none and have no ratio.
   const auto thin = retention_interval({{{1, 1}, {0, 1}}}, kOptions);
   EXPECT_NEAR(static_cast<double>(thin.undefined) / kOptions.resamples, 0.25, 0.015);
   EXPECT_EQ(thin.low, 1.0);
 }
 
-TEST(Bootstrap, PairsAreDrawnTogether) {
-  const auto outcomes = outcomes_of("outcomes");
-  const auto same = retention_difference_interval(outcomes, outcomes, true, kOptions);
-  EXPECT_EQ(same.low, 0.0);
-  EXPECT_EQ(same.high, 0.0);
-  const auto apart = retention_difference_interval(outcomes, outcomes, false, kOptions);
-  EXPECT_LT(apart.low, -0.1);
-  EXPECT_GT(apart.high, 0.1);
-  EXPECT_EQ(same.facts, 60);
-  EXPECT_EQ(apart.facts, 120);
+TEST(Bootstrap, DifferencesByHand) {
   const auto means = mean_difference_interval({{3, 4}}, {{1}}, kOptions);
   EXPECT_EQ(means.estimate, 2.5);
   EXPECT_EQ(means.low, 2.0);
   EXPECT_EQ(means.high, 3.0);
-  EXPECT_THROW(retention_difference_interval(outcomes, {}, true, kOptions), Error);
-  EXPECT_THROW(retention_difference_interval({{{1, 1}}}, {{{1, 1}, {1, 1}}}, true, kOptions), Error);
   EXPECT_THROW(mean_difference_interval({{1}}, {}, kOptions), Error);
 }
 
@@ -186,13 +190,12 @@ TEST(SmallestDetectable, FollowsItsFormula) {
 TEST(Curve, AreaIsTheMeanHeight) {
   const auto steps = reference().at("steps").get<std::vector<std::int64_t>>();
   const auto values = reference().at("curve").get<std::vector<double>>();
-  EXPECT_NEAR(curve_area(steps, values, StepAxis::kLinear), reference().at("area_linear").get<double>(), 1e-12);
-  EXPECT_NEAR(curve_area(steps, values, StepAxis::kLog), reference().at("area_log").get<double>(), 1e-12);
-  EXPECT_DOUBLE_EQ(curve_area({0, 7, 30}, {1, 1, 1}, StepAxis::kLog), 1.0);
-  EXPECT_DOUBLE_EQ(curve_area({10, 15, 20}, {1, kNaN, 0}, StepAxis::kLinear), 0.5);
-  EXPECT_TRUE(std::isnan(curve_area({10}, {1}, StepAxis::kLinear)));
-  EXPECT_THROW(curve_area({0, 0}, {1, 1}, StepAxis::kLinear), Error);
-  EXPECT_THROW(curve_area({0, 1}, {1}, StepAxis::kLinear), Error);
+  EXPECT_NEAR(curve_area(steps, values), reference().at("area").get<double>(), 1e-12);
+  EXPECT_DOUBLE_EQ(curve_area({0, 7, 30}, {1, 1, 1}), 1.0);
+  EXPECT_DOUBLE_EQ(curve_area({10, 15, 20}, {1, kNaN, 0}), 0.5);
+  EXPECT_TRUE(std::isnan(curve_area({10}, {1})));
+  EXPECT_THROW(curve_area({0, 0}, {1, 1}), Error);
+  EXPECT_THROW(curve_area({0, 1}, {1}), Error);
 }
 
 TEST(Curve, FirstForgetting) {
@@ -206,6 +209,13 @@ TEST(Curve, FirstForgetting) {
   EXPECT_EQ(fact.step, 5) << "the last measured step";
   EXPECT_FALSE(first_forgetting(0, steps, {0, 0, 0, 0}).held);
   EXPECT_FALSE(first_forgetting(kNaN, steps, {0, 0, 0, 0}).forgotten);
+}
+
+TEST(Scores, TheHarmonicMean) {
+  EXPECT_DOUBLE_EQ(harmonic_mean({1, 0.5, 0.25}), 3.0 / 7.0);
+  EXPECT_DOUBLE_EQ(harmonic_mean({0.4}), 0.4);
+  EXPECT_EQ(harmonic_mean({1, 0, 1}), 0);
+  EXPECT_TRUE(std::isnan(harmonic_mean({1, kNaN, 0})));
 }
 
 Interval interval_of(double estimate, double low, double high) {

@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "experiment/store_manifest.hpp"
 #include "scratch.hpp"
 
 namespace palimpsest::experiment {
@@ -29,6 +30,20 @@ class StoreTest : public Scratch {
     write_file_atomically(temporary / "sub" / "data.bin", text);
     write_file_atomically(temporary / "empty", "");
     return store.commit("stage", key, temporary);
+  }
+  struct Entry {
+    fs::path folder;
+    Manifest manifest;
+  };
+  // Everything of the kind "stage" that is committed; its manifests can be read.
+  static std::vector<Entry> entries(const Store& store) {
+    std::vector<Entry> found;
+    const fs::path kind = store.folder() / "stage";
+    if (!fs::exists(kind)) return found;
+    for (const auto& item : fs::directory_iterator(kind)) {
+      found.push_back({item.path(), read_manifest(item.path(), "stage", item.path().filename().string())});
+    }
+    return found;
   }
   // What lies in the store but entries, kept evidence and locks.
   std::size_t half_built(const Store& store) {
@@ -65,11 +80,12 @@ TEST_F(StoreTest, WhatWasCommittedIsFound) {
   EXPECT_FALSE(store.find("other", key)) << "kinds are apart";
   EXPECT_EQ(read_file(entry / "sub" / "data.bin"), "text");
   EXPECT_EQ(half_built(store), 0u);
-  const auto listed = Store(folder_ / "store").list();
+  const auto listed = entries(store);
   ASSERT_EQ(listed.size(), 1u);
-  EXPECT_EQ(listed[0].kind, "stage");
-  EXPECT_EQ(listed[0].key.ingredients, key.ingredients);
-  EXPECT_EQ(listed[0].bytes, 4);
+  EXPECT_EQ(listed[0].folder, entry);
+  EXPECT_EQ(listed[0].manifest.key.ingredients, key.ingredients);
+  ASSERT_EQ(listed[0].manifest.files.size(), 2u);
+  EXPECT_EQ(listed[0].manifest.files[0].bytes + listed[0].manifest.files[1].bytes, 4);
 }
 
 TEST_F(StoreTest, DamageIsNamedMovedAsideAndAMiss) {
@@ -257,7 +273,7 @@ TEST_F(StoreTest, WhatAKilledWriterLeftIsRemovedAndWhatALivingOneBuildsStays) {
   Store store(at);
   EXPECT_FALSE(fs::exists(temporary));
   EXPECT_EQ(half_built(store), 0u);
-  EXPECT_TRUE(store.list().empty());
+  EXPECT_TRUE(entries(store).empty());
 }
 
 TEST_F(StoreTest, KilledAtAnyMomentAWriterLeavesNoHalfEntry) {
@@ -273,10 +289,10 @@ TEST_F(StoreTest, KilledAtAnyMomentAWriterLeavesNoHalfEntry) {
     Store store(at);
     EXPECT_EQ(half_built(store), 0u);
     const auto warnings = warnings_of([&] {
-      for (const auto& entry : store.list()) {
+      for (const auto& entry : entries(store)) {
         ++found;
-        const auto i = std::stoll(entry.key.ingredients.at(0).second);
-        ASSERT_TRUE(store.find("stage", entry.key));
+        const auto i = std::stoll(entry.manifest.key.ingredients.at(0).second);
+        ASSERT_TRUE(store.find("stage", entry.manifest.key));
         EXPECT_EQ(read_file(entry.folder / "sub" / "data"), std::string(20000, static_cast<char>('a' + i % 26)));
       }
     });

@@ -1,4 +1,4 @@
-// /summary and /quality_gate on rows whose answers were worked out by hand.
+// /summary and /retention_by_margin on rows whose answers were worked out by hand.
 #include "experiment/summary.hpp"
 
 #include <gmock/gmock.h>
@@ -7,20 +7,19 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "experiment/statistics.hpp"
 #include "sample_file.hpp"
 #include "scratch.hpp"
 
 namespace palimpsest::experiment {
 namespace {
 
-using results::Bool;
 using results::Table;
 using ::testing::HasSubstr;
 
 const SummaryOptions kQuick{1, 200, 200, 200};
 
 class Summary : public Scratch {};
-using QualityGate = Summary;
 
 // The one row of /summary that has these.
 class Row {
@@ -49,17 +48,6 @@ class Row {
   std::size_t row_ = 0;
 };
 
-SampleFile tuned() {
-  SampleFile file;
-  file.cell({"r0", 0, "", "rome", 3.2, 3.0});
-  file.retention();
-  file.answers({"r0", 0, "base"}, "edited", {0, 0, 0, 1});
-  file.answers({"r0", 1, "edited"}, "edited", {1, 1, 1, 0});
-  file.answers({"r0", 2, "step", 5}, "edited", {1, 0, 0, 0});
-  file.answers({"r0", 2, "finetuned", 10}, "edited", {1, 0, 1, 1});
-  return file;
-}
-
 TEST_F(Summary, CountsWhatHeldAgainstBothReferences) {
   const auto table = summarise(tuned().read(folder_), kQuick);
   const Row last(table, "edited", "all_top1", 2, "finetuned");
@@ -83,6 +71,29 @@ TEST_F(Summary, CountsWhatHeldAgainstBothReferences) {
   // The unedited model's false positives.
   EXPECT_DOUBLE_EQ(Row(table, "edited", "all_top1", 0, "base").real("mean"), 0.25);
   EXPECT_TRUE(std::isnan(Row(table, "edited", "all_top1", 0, "base").real("retention_edited")));
+}
+
+TEST_F(Summary, TheNetRatioHasItsInterval) {
+  const auto table = summarise(tuned().read(folder_), kQuick);
+  const Row last(table, "edited", "all_top1", 2, "finetuned");
+  const OutcomeReplicates outcomes{{{1, 1}, {1, 0}, {1, 1}, {0, 1}}};
+  const auto wanted = net_ratio_interval(outcomes, {kQuick.seed, "summary", kQuick.resamples, 0.95});
+  EXPECT_DOUBLE_EQ(last.real("net_ratio_edited"), wanted.estimate);
+  EXPECT_DOUBLE_EQ(last.real("net_ratio_low_edited"), wanted.low);
+  EXPECT_DOUBLE_EQ(last.real("net_ratio_high_edited"), wanted.high);
+  EXPECT_LT(last.real("net_ratio_low_edited"), 1);
+  EXPECT_GT(last.real("net_ratio_high_edited"), 1);
+  // Nothing came back at step 5: the two ratios are one.
+  const Row middle(table, "edited", "all_top1", 2, "step", 5);
+  EXPECT_EQ(middle.whole("regained_edited"), 0);
+  for (const std::string end : {"", "low_", "high_"}) {
+    EXPECT_DOUBLE_EQ(middle.real("net_ratio_" + end + "edited"), middle.real("retention_" + end + "edited"));
+  }
+  const auto same =
+      net_ratio_interval({{{1, 1}, {1, 0}, {1, 0}, {0, 0}}}, {kQuick.seed, "summary", kQuick.resamples, 0.95});
+  EXPECT_DOUBLE_EQ(middle.real("net_ratio_high_edited"), same.high);
+  EXPECT_TRUE(std::isnan(Row(table, "edited", "all_top1", 0, "base").real("net_ratio_low_edited")));
+  EXPECT_EQ(table.at("regained_edited").unit, "row");
 }
 
 TEST_F(Summary, MeasuresTheCurveAtItsEnd) {
@@ -254,82 +265,15 @@ TEST_F(Summary, FilesTogetherSayWhatOneFileSays) {
       file->cell({name, replicate});
       file->answers({name, 0, "base", 0, replicate}, "intrinsic", {1, 0, 1});
       file->answers({name, 1, "edited", 0, replicate}, "intrinsic", {1, 0, 0});
+      // Only the second one has them.
+      if (replicate == 1) file->evaluation({name, 2, "", 5, replicate}, 3.0);
     }
     files.push_back(one.write(folder_ / cat("cell", replicate, ".h5")));
   }
   EXPECT_EQ(summarise(read_measurements(files), kQuick), summarise(all.read(folder_), kQuick));
+  EXPECT_EQ(read_measurements(files).evaluations, all.read(folder_).evaluations);
+  EXPECT_EQ(read_measurements(files).evaluations.rows(), 1u);
   EXPECT_THROW(read_measurements(std::vector<std::filesystem::path>{}), Error);
-}
-
-// The gate's columns have names that the program has never heard of.
-SampleFile gated(double efficacy, double neighbourhood, double perplexity) {
-  SampleFile file;
-  file.cell({"r0"});
-  file.metric("hits", {{"written", "rate", "both", "efficacy"}, {"spared", "mean", "none", "neighbourhood"}});
-  file.metric("confusion", {{"height", "mean", "none", "perplexity"}});
-  file.row("hits", {"r0", 0, "base"}, "e1", "edited", {0.0, 1.0});
-  file.row("hits", {"r0", 1, "edited"}, "e1", "edited", {efficacy, neighbourhood});
-  file.row("confusion", {"r0", 0, "base"}, "", "", {20.0});
-  file.row("confusion", {"r0", 1, "edited"}, "", "", {perplexity});
-  return file;
-}
-
-TEST_F(QualityGate, FailsEachLimitAndSaysWhich) {
-  struct Case {
-    double efficacy, neighbourhood, perplexity;
-    std::string reason;
-  };
-  for (const Case& c : {Case{1.0, 0.9, 20.5, ""}, Case{0.8, 0.9, 20.5, "efficacy 0.80 is below 0.90"},
-                        Case{1.0, 0.8, 20.5, "neighbourhood loss 0.20 is above 0.15"},
-                        Case{1.0, 0.9, 22.0, "perplexity rose by 10.00 %, more than 5 %"}}) {
-    const auto table = quality_gate(gated(c.efficacy, c.neighbourhood, c.perplexity).read(folder_));
-    ASSERT_EQ(table.rows(), 1u);
-    EXPECT_EQ(bool(table.values<Bool>("passed")[0]), c.reason.empty());
-    EXPECT_EQ(table.values<std::string>("reason")[0], c.reason);
-    EXPECT_EQ(table.values<std::string>("efficacy_source")[0], "hits.written");
-    EXPECT_EQ(table.values<std::string>("neighbourhood_source")[0], "hits.spared");
-    EXPECT_EQ(table.values<std::string>("perplexity_source")[0], "confusion.height");
-    EXPECT_NEAR(table.values<double>("neighbourhood_loss")[0], 1 - c.neighbourhood, 1e-12);
-    EXPECT_NEAR(table.values<double>("perplexity_rise")[0], c.perplexity / 20 - 1, 1e-12);
-  }
-}
-
-// Known names without a declaration are nothing to the gate.
-TEST_F(QualityGate, AsksForNoName) {
-  SampleFile file;
-  file.cell({"r0"});
-  file.metric("edit_success", {{"efficacy", "rate", "both"}, {"neighbourhood_success", "mean"}});
-  file.metric("perplexity", {{"perplexity", "mean"}});
-  for (const At& at : {At{"r0", 0, "base"}, At{"r0", 1, "edited"}}) {
-    file.row("edit_success", at, "e1", "edited", {0.0, at.ordinal == 0 ? 1.0 : 0.0});
-    file.row("perplexity", at, "", "", {at.ordinal == 0 ? 10.0 : 90.0});
-  }
-  const auto table = quality_gate(file.read(folder_));
-  EXPECT_TRUE(bool(table.values<Bool>("passed")[0]));
-  EXPECT_EQ(table.values<std::string>("reason")[0],
-            "efficacy not measured; neighbourhood loss not measured; perplexity not measured");
-}
-
-TEST_F(QualityGate, TakesTheFirstDeclaredColumnThatHasValuesAndTheTasksScoreLast) {
-  auto file = tuned();
-  file.metric("later", {{"missing", "mean", "none", "perplexity"}, {"other", "rate", "both", "efficacy"}});
-  file.row("later", {"r0", 0, "base"}, "", "", {10.0, kMissing});
-  file.row("later", {"r0", 1, "edited"}, "", "", {kMissing, kMissing});
-  file.row("later", {"r0", 1, "edited"}, "e1", "edited", {kMissing, 1.0});
-  auto table = quality_gate(file.read(folder_));
-  EXPECT_DOUBLE_EQ(table.values<double>("efficacy")[0], 0.75);
-  EXPECT_EQ(table.values<std::string>("efficacy_source")[0], "retention.all_top1");
-  EXPECT_FALSE(bool(table.values<Bool>("passed")[0]));
-  EXPECT_THAT(table.values<std::string>("reason")[0], HasSubstr("neighbourhood loss not measured"));
-  EXPECT_THAT(table.values<std::string>("reason")[0], HasSubstr("perplexity not measured"));
-
-  file.metric("reading", {{"perplexity", "mean", "none", "perplexity"}}, "/task_score/");
-  file.row("reading", {"r0", 0, "base"}, "", "", {10.0});
-  file.row("reading", {"r0", 1, "edited"}, "", "", {11.0});
-  file.row("reading", {"r0", 2, "finetuned", 10}, "", "", {5.0});
-  table = quality_gate(file.read(folder_));
-  EXPECT_NEAR(table.values<double>("perplexity_rise")[0], 0.1, 1e-12);
-  EXPECT_EQ(table.values<std::string>("perplexity_source")[0], "reading.perplexity");
 }
 
 // Seven facts that held, in three ranges, and one that did not: by hand.
@@ -362,16 +306,29 @@ TEST_F(Summary, RetentionByMargin) {
   EXPECT_EQ(table.values<std::string>("role")[0], "edited");
 }
 
-TEST_F(QualityGate, DoesNotJudgeTheUneditedControl) {
+TEST_F(Summary, RetentionByMarginIsOfAnyPrimaryOutcomesInNat) {
   SampleFile file;
-  file.cell({"control,r0", 0, "control", "none"});
-  file.retention();
-  file.answers({"control,r0", 0, "base"}, "edited", {0, 0});
-  file.answers({"control,r0", 1, "edited"}, "edited", {0, 0});
-  const auto table = quality_gate(file.read(folder_));
-  EXPECT_DOUBLE_EQ(table.values<double>("efficacy")[0], 0);
-  EXPECT_TRUE(bool(table.values<Bool>("passed")[0]));
-  EXPECT_THAT(table.values<std::string>("reason")[0], HasSubstr("unedited control"));
+  file.cell({"r0", 0, "", "rome"});
+  file.metric("poll", {{"share", "mean"}, {"agrees", "rate", "base"}, {"lead", "mean", "none", "none", "nat"}});
+  file.metric("other", {{"agrees", "rate", "both"}, {"seconds", "mean", "none", "none", "s"}});
+  for (const std::string metric : {"poll", "other"}) {
+    const bool poll = metric == "poll";
+    for (const At& at : {At{"r0", 0, "base"}, At{"r0", 1, "edited"}, At{"r0", 2, "finetuned", 9}}) {
+      const double holds = at.ordinal < 2 ? 1.0 : 0.0;
+      // The baseline of the rate is the unedited model, so the lead is read there.
+      const double lead = at.ordinal == 0 ? 0.7 : 5.0;
+      file.row(metric, at, "f", "edited",
+               poll ? std::vector<results::Value>{0.5, holds, lead} : std::vector<results::Value>{holds, lead});
+    }
+  }
+  const auto table = retention_by_margin(file.read(folder_), kQuick);
+  ASSERT_EQ(table.rows(), 1U);
+  EXPECT_EQ(table.values<std::string>("metric")[0], "poll");
+  EXPECT_EQ(table.values<std::string>("outcome")[0], "agrees");
+  EXPECT_EQ(table.values<std::string>("margin_outcome")[0], "lead");
+  EXPECT_EQ(table.values<std::string>("baseline")[0], "base");
+  EXPECT_EQ(table.values<double>("margin_from")[0], 0.5);
+  EXPECT_EQ(table.values<double>("retention")[0], 0);
 }
 
 }  // namespace

@@ -19,13 +19,6 @@ using ::testing::Not;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-TEST(Trials, HarmonicMean) {
-  EXPECT_DOUBLE_EQ(harmonic_mean({1, 0.5, 0.25}), 3.0 / 7.0);
-  EXPECT_DOUBLE_EQ(harmonic_mean({0.4}), 0.4);
-  EXPECT_EQ(harmonic_mean({1, 0, 1}), 0);
-  EXPECT_TRUE(std::isnan(harmonic_mean({1, kNaN, 0})));
-}
-
 config::KeySpec spec(const std::string& name, config::Type type, decltype(config::Value::data) value) {
   config::KeySpec made;
   made.name = name;

@@ -61,7 +61,7 @@ class Emmet : public sdk::Editor {
                 "Texts before the prompt, each with one {} for it, over which the key is averaged; the bare prompt "
                 "always comes first. Empty: sampled from the unedited model."),
           field("context_template_length_params", &Parameters::context_template_length_params,
-                "Pairs of length and number of the sampled contexts.")
+                "Pairs of length, in new tokens, and number of the sampled contexts.")
               .unit("tokens, texts")
               .at_least(0));
     }
