@@ -43,7 +43,7 @@ struct RankOneParameters {
             "Texts before the prompt, each with one {} for it, over which the key is averaged; the bare prompt always "
             "comes first. Empty: sampled from the unedited model."),
         field("context_template_length_params", &P::context_template_length_params,
-              "Pairs of length and number of the sampled contexts.")
+              "Pairs of length, in new tokens, and number of the sampled contexts.")
             .unit("tokens, texts")
             .at_least(0));
     return std::tuple_cat(place, value_fields<P>(), key);

@@ -47,7 +47,7 @@ struct SpreadParameters {
               "Texts before the prompt, each with one {} for it, over which keys are averaged beside the bare prompt, "
               "which weighs as much as all of them. Empty: sampled from the unedited model."),
         field("context_template_length_params", &P::context_template_length_params,
-              "Pairs of length and number of the sampled contexts.")
+              "Pairs of length, in new tokens, and number of the sampled contexts.")
             .unit("tokens, texts")
             .at_least(0));
     return std::tuple_cat(places, value_fields<P>(), keys);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/rng.hpp"
 #include "model/decoder_pass.hpp"
 
 namespace palimpsest::model {
@@ -58,7 +59,7 @@ void check_options(const Config& config, const std::vector<Tokens>& prompts, con
   if (!(options.temperature >= 0) || !std::isfinite(options.temperature)) {
     bad("temperature is ", options.temperature, ", expected 0 (greedy) or more");
   }
-  if (options.temperature > 0 && options.rng == nullptr) bad("a temperature above 0 needs a random stream");
+  if (options.temperature > 0 && options.stream.empty()) bad("a temperature above 0 needs a random stream");
   if (options.top_k < 0) bad("top_k is ", options.top_k, ", expected 0 (all) or more");
   if (!(options.top_p > 0 && options.top_p <= 1)) bad("top_p is ", options.top_p, ", expected above 0 and at most 1");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -80,7 +81,7 @@ void check_options(const Config& config, const std::vector<Tokens>& prompts, con
 
 // One draw from softmax(logits / temperature), cut to the top_k most probable and then to the least set that holds
 // top_p.
-std::int64_t sample(std::span<const float> logits, const GenerationOptions& options) {
+std::int64_t sample(std::span<const float> logits, const GenerationOptions& options, Rng& rng) {
   const auto count = static_cast<std::int64_t>(logits.size());
   const std::int64_t kept = options.top_k > 0 ? std::min(options.top_k, count) : count;
   Tokens order(logits.size());
@@ -108,7 +109,7 @@ std::int64_t sample(std::span<const float> logits, const GenerationOptions& opti
     weights.resize(i);
     total = held;
   }
-  double left = options.rng->uniform() * total;
+  double left = rng.uniform() * total;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     left -= weights[i];
     if (left < 0) return order[i];
@@ -116,7 +117,9 @@ std::int64_t sample(std::span<const float> logits, const GenerationOptions& opti
   return order[weights.size() - 1];
 }
 
-Tokens choose(const at::Tensor& logits, const GenerationOptions& options) {
+// One token for each row of the logits; `prompts`: which prompt a row is of. `streams`: by prompt; empty when greedy.
+Tokens choose(const at::Tensor& logits, const Tokens& prompts, const GenerationOptions& options,
+              std::vector<Rng>& streams) {
   const at::Tensor on_cpu = logits.to(at::kCPU, at::kFloat).contiguous();
   const at::Tensor best = on_cpu.argmax(1);
   const std::int64_t rows = on_cpu.size(0), vocabulary = on_cpu.size(1);
@@ -128,7 +131,8 @@ Tokens choose(const at::Tensor& logits, const GenerationOptions& options) {
       fail(ErrorCode::kNumeric, "generation: the logits of a row are not finite");
     }
     if (options.temperature > 0) {
-      token = sample({values + row * vocabulary, static_cast<std::size_t>(vocabulary)}, options);
+      const auto prompt = static_cast<std::size_t>(prompts[static_cast<std::size_t>(row)]);
+      token = sample({values + row * vocabulary, static_cast<std::size_t>(vocabulary)}, options, streams[prompt]);
     }
   }
   return chosen;
@@ -150,7 +154,8 @@ at::Tensor gap_mask(const Tokens& lengths, std::int64_t width, std::int64_t slot
 
 // Continues prompts[rows...] together and writes into `continuations`.
 void generate_batch(const Config& config, const Parameters& parameters, const std::vector<Tokens>& prompts, Tokens rows,
-                    const GenerationOptions& options, const Overrides& overrides, std::vector<Tokens>& continuations) {
+                    const GenerationOptions& options, const Overrides& overrides, std::vector<Rng>& streams,
+                    std::vector<Tokens>& continuations) {
   Tokens lengths;
   std::int64_t width = 0;
   for (const std::int64_t row : rows) {
@@ -177,7 +182,7 @@ void generate_batch(const Config& config, const Parameters& parameters, const st
   for (std::int64_t step = 0;; ++step) {
     Pass pass(config, parameters, request, &past);
     pass.run();
-    const Tokens chosen = choose(pass.result().logits, options);
+    const Tokens chosen = choose(pass.result().logits, rows, options, streams);
     memory.advance(request.token_ids.size(1));
 
     Tokens staying;  // places within this batch
@@ -228,13 +233,19 @@ std::vector<std::vector<std::int64_t>> generate(const Config& config, const Para
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
     return prompts[static_cast<std::size_t>(a)].size() < prompts[static_cast<std::size_t>(b)].size();
   });
+  std::vector<Rng> streams;
+  if (options.temperature > 0) {
+    for (std::size_t row = 0; row < prompts.size(); ++row) {
+      streams.emplace_back(options.seed, cat(options.stream, "/", row));
+    }
+  }
   std::vector<Tokens> continuations(prompts.size());
   const auto batch_rows = static_cast<std::size_t>(options.batch_rows);
   for (std::size_t begin = 0; begin < order.size(); begin += batch_rows) {
     Tokens rows(order.begin() + static_cast<std::ptrdiff_t>(begin),
                 order.begin() + static_cast<std::ptrdiff_t>(std::min(order.size(), begin + batch_rows)));
     std::sort(rows.begin(), rows.end());
-    generate_batch(config, parameters, prompts, std::move(rows), options, overrides, continuations);
+    generate_batch(config, parameters, prompts, std::move(rows), options, overrides, streams, continuations);
   }
   return continuations;
 }

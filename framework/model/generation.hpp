@@ -1,16 +1,16 @@
 // Continuations of prompts: batched, of any lengths, with a key/value cache that is allocated once; a row that has
 // ended leaves the batch.
 //
-// Greedy unless a temperature is given; equal logits go to the lower id. Sampling draws one uniform number per
-// unfinished row and step, in row order, from the caller's stream. Runs without gradients. Thread-safe but for the
-// stream.
+// Greedy unless a temperature is given; equal logits go to the lower id. Sampling draws one uniform number a step from
+// a stream of the row's own, so that a text does not depend on which others are written beside it, nor on when they
+// end. Runs without gradients. Thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
-#include "base/rng.hpp"
 #include "model/checkpoint.hpp"
 #include "model/decoder.hpp"
 
@@ -22,7 +22,8 @@ struct GenerationOptions {
   double temperature = 0.0;            // 0: greedy
   std::int64_t top_k = 0;              // 0: all
   double top_p = 1.0;                  // least set of most probable tokens that holds this share
-  Rng* rng = nullptr;                  // required when temperature > 0
+  std::uint64_t seed = 0;
+  std::string stream;  // required when temperature > 0: row r draws from Rng(seed, "<stream>/<r>")
   // Asked after each new token with (row, continuation so far); true ends the row: for stop texts.
   std::function<bool(std::int64_t, const std::vector<std::int64_t>&)> stop;
   std::int64_t batch_rows = 128;  // prompts run together; longer lists go in batches of similar lengths

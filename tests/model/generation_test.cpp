@@ -80,19 +80,42 @@ TEST_P(Generation, OverridesAct) {
 
 TEST_P(Generation, SamplingFollowsItsStream) {
   options.temperature = 1.5;
+  options.stream = "test";
   const auto sampled = [&](std::uint64_t seed) {
-    Rng rng(seed, "test");
-    options.rng = &rng;
+    options.seed = seed;
     return generate(model, prompts, options);
   };
-  EXPECT_EQ(sampled(1), sampled(1));
-  EXPECT_NE(sampled(1), sampled(2));
+  const auto first = sampled(1);
+  EXPECT_EQ(first, sampled(1));
+  EXPECT_NE(first, sampled(2));
+  options.stream = "other";
+  EXPECT_NE(first, sampled(1));
+  options.stream = "test";
   // Only one token can be drawn, whatever the temperature.
   options.top_k = 1;
   EXPECT_EQ(sampled(1), wanted);
   options.top_k = 0;
   options.top_p = 1e-9;
   EXPECT_EQ(sampled(1), wanted);
+}
+
+// Whoever else is in the batch, and whenever the others end.
+TEST_P(Generation, ASampledTextDoesNotDependOnTheOthers) {
+  options.temperature = 1.5;
+  options.seed = 1;
+  options.stream = "test";
+  const std::vector<Tokens> all = generate(model, prompts, options);
+  for (std::size_t row = 0; row < all.size(); ++row) {
+    options.stop = [row](std::int64_t other, const Tokens&) { return other != static_cast<std::int64_t>(row); };
+    EXPECT_EQ(generate(model, prompts, options)[row], all[row]) << row;
+  }
+  options.stop = nullptr;
+  options.batch_rows = 1;
+  EXPECT_EQ(generate(model, prompts, options), all);
+  // One prompt twice is two texts.
+  const std::vector<Tokens> twice = generate(model, {prompts[0], prompts[0]}, options);
+  EXPECT_EQ(twice[0], all[0]);
+  EXPECT_NE(twice[1], twice[0]);
 }
 
 // One prompt a thousand times: the first tokens' shares against their probabilities.
@@ -103,11 +126,11 @@ TEST(GenerationSampling, SharesAreTheProbabilities) {
   request.token_ids = at::tensor({std::int64_t{10}, std::int64_t{20}, std::int64_t{30}}).unsqueeze(0);
   request.logits = {{0, 2}};
   const at::Tensor p = at::softmax(forward(model, request).logits[0].to(at::kDouble) / 2.0, 0);
-  Rng rng(3, "shares");
   GenerationOptions options;
   options.max_new_tokens = 1;
   options.temperature = 2.0;
-  options.rng = &rng;
+  options.seed = 3;
+  options.stream = "shares";
   at::Tensor counts = at::zeros({256}, at::kDouble);
   for (const Tokens& continuation : generate(model, prompts, options)) counts[continuation[0]] += 1;
   const at::Tensor deviation = (counts / 4000 - p).abs() / (p / 4000).sqrt();

@@ -41,7 +41,7 @@ struct Traces {
     std::map<std::pair<int, int>, double> found;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i].fact != fact || rows[i].values[0].text != kind) continue;
-      found[{static_cast<int>(values_of[i].at("layer")), static_cast<int>(values_of[i].at("token"))}] =
+      found[{static_cast<int>(values_of[i].at("layer")), static_cast<int>(values_of[i].at("position"))}] =
           values_of[i].at("effect");
     }
     return found;
@@ -71,10 +71,10 @@ TEST(CausalTrace, EqualsTransformersWithHooks) {
       EXPECT_EQ(traces.rows[row].fact, fact);
       EXPECT_EQ(traces.rows[row].values[0].text, kinds[static_cast<std::size_t>(wanted[i][0].item<double>())]);
       EXPECT_EQ(values.at("layer"), wanted[i][1].item<double>());
-      EXPECT_EQ(values.at("token"), wanted[i][2].item<double>());
+      EXPECT_EQ(values.at("position"), wanted[i][2].item<double>());
       EXPECT_NEAR(values.at("effect"), wanted[i][3].item<double>(), kTolerance)
           << id << ", " << traces.rows[row].values[0].text << ", layer " << values.at("layer") << ", token "
-          << values.at("token");
+          << values.at("position");
       EXPECT_NEAR(values.at("total_effect"), totals[0].item<double>(), kTolerance);
       EXPECT_NEAR(values.at("clean_probability"), totals[1].item<double>(), kTolerance);
       EXPECT_EQ(traces.rows[row].values[7].text, answer);

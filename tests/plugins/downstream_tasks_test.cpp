@@ -134,7 +134,7 @@ TEST(InstructionTask, ScoresAsRowsAloneDo) {
   EXPECT_EQ(score.at("response_tokens"), tokens);
   EXPECT_NEAR(score.at("response_logp"), logp / 3, 1e-4);
   EXPECT_NEAR(score.at("response_logp_mean"), logp / tokens, 1e-5);
-  EXPECT_NEAR(score.at("exact_match"), 1.0 / 3, 1e-12);
+  EXPECT_NEAR(score.at("response_exact_match"), 1.0 / 3, 1e-12);
 }
 
 TEST(InstructionTask, LeavesLongExamplesOutAndRefusesToHaveNone) {

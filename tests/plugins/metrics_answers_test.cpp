@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <map>
+#include <memory>
+#include <regex>
+#include <utility>
 
 #include "model/generation.hpp"
 #include "model/tokenizer/tokenizer.hpp"
@@ -40,7 +44,8 @@ TEST(TokenTypes, ReadsTheGreedyAnswerOfEveryFact) {
   const auto rows = by_name(metric.columns(), raw);
   ASSERT_EQ(rows.size(), 2U);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    EXPECT_EQ(raw[i].values[place_of(metric.columns(), "answer")].text, greedy(world, prompt_of(world.facts()[i]), 4));
+    EXPECT_EQ(raw[i].values[place_of(metric.columns(), "greedy_answer")].text,
+              greedy(world, prompt_of(world.facts()[i]), 4));
     double sum = 0;
     for (const auto& [name, value] : rows[i]) sum += name.starts_with("type_") ? value : 0;
     EXPECT_EQ(sum, 1) << "one class and no other";
@@ -54,7 +59,7 @@ TEST(TokenTypes, FollowsTheTargets) {
   World world;
   data::Fact fact = *world.facts()[0]->fact;
   const palimpsest_fact handle{&fact, "edited", "", world.facts()[0]->relation_targets};
-  const std::vector<const palimpsest_fact*> facts = {&handle};
+  std::vector<const palimpsest_fact*> facts = {&handle};
   plugin::Metric metric(find("metric", "token_types"), world.session(), {integer("answer_tokens", 6)});
   const std::string answer = greedy(world, prompt_of(&handle), 6);
   const std::size_t begin = answer.find_first_not_of(" \n\t\"'([{*_");
@@ -69,8 +74,14 @@ TEST(TokenTypes, FollowsTheTargets) {
   fact.target_new = said;
   EXPECT_EQ(type().at("type_target_new"), 1);
   fact.target_new = fact.target_true = "Oslo";
+  // Another name of the subject is no answer; another fact's target is.
   fact.aliases = {said};
-  EXPECT_EQ(type().at("type_other_target"), 1);
+  for (const bool is_target : {false, true}) {
+    const std::vector<std::string> targets = is_target ? std::vector<std::string>{said} : std::vector<std::string>();
+    const palimpsest_fact related{&fact, "edited", "", std::make_shared<const std::vector<std::string>>(targets)};
+    facts = {&related};
+    EXPECT_EQ(type().at("type_other_target"), is_target ? 1 : 0);
+  }
 }
 
 TEST(Generation, WritesTheSameAtEveryPointOfTheSameModel) {
@@ -93,6 +104,63 @@ TEST(Generation, WritesTheSameAtEveryPointOfTheSameModel) {
     EXPECT_GT(row.at("ngram_entropy"), 0);
     EXPECT_LE(row.at("continuation_tokens"), 12);
   }
+}
+
+// Entropy of the n-grams of the words and signs of an ASCII text, by counting, in bit.
+double entropy(const std::string& text, std::size_t n) {
+  static const std::regex kPiece("[A-Za-z0-9_]+|[^A-Za-z0-9_ \n\t\r]");
+  const std::vector<std::string> pieces(std::sregex_token_iterator(text.begin(), text.end(), kPiece),
+                                        std::sregex_token_iterator());
+  std::map<std::string, double> counts;
+  double total = 0;
+  for (std::size_t at = 0; at + n <= pieces.size(); ++at, ++total) {
+    std::string ngram;
+    for (std::size_t i = at; i < at + n; ++i) ngram += pieces[i] + "\n";
+    ++counts[ngram];
+  }
+  double bits = 0;
+  for (const auto& [ngram, count] : counts) bits += count / total * std::log2(total / count);
+  return bits;
+}
+
+// Every fact's columns from its text, and of two texts their means. A fact whose prompt is the other one's paraphrase
+// stands where that paraphrase would, so it gets the same random numbers and writes the second text.
+TEST(Generation, EntropiesAreThoseOfItsTexts) {
+  World world;
+  const data::Fact& own = *world.facts()[0]->fact;
+  data::Fact rephrased = own;
+  rephrased.prompt = "The house of {} is in";
+  const palimpsest_fact handle{&rephrased, "edited", "", world.facts()[0]->relation_targets};
+  const auto measure = [&](std::int64_t prompts, const std::vector<const palimpsest_fact*>& facts) {
+    plugin::Metric metric(find("metric", "generation"), world.session(),
+                          {integer("max_new_tokens", 40), integer("prompts", prompts)});
+    const auto raw = metric.measure(world.model(), {0, "base", 0}, facts);
+    std::vector<std::string> texts;
+    for (const auto& row : raw) texts.push_back(row.values[place_of(metric.columns(), "text")].text);
+    return std::pair(by_name(metric.columns(), raw), texts);
+  };
+  const auto [apart, texts] = measure(1, {world.facts()[0], &handle});
+  const std::string prompts[] = {prompt_of(world.facts()[0]), prompt_of(&handle)};
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_THAT(texts[i], testing::StartsWith(prompts[i]));
+    const std::string continuation = texts[i].substr(prompts[i].size());
+    const auto weighted = [](const std::string& of) { return (2 * entropy(of, 2) + 4 * entropy(of, 3)) / 6; };
+    EXPECT_NEAR(apart[i].at("bigram_entropy"), entropy(texts[i], 2), 1e-9) << texts[i];
+    EXPECT_NEAR(apart[i].at("trigram_entropy"), entropy(texts[i], 3), 1e-9) << texts[i];
+    EXPECT_NEAR(apart[i].at("ngram_entropy"), weighted(texts[i]), 1e-9) << texts[i];
+    EXPECT_NEAR(apart[i].at("continuation_entropy"), weighted(continuation), 1e-9) << continuation;
+    EXPECT_GT(apart[i].at("continuation_entropy"), 0) << continuation;
+    EXPECT_NE(apart[i].at("continuation_entropy"), apart[i].at("ngram_entropy"));
+  }
+  const auto [together, first] = measure(2, {world.facts()[0]});
+  EXPECT_EQ(together[0].at("texts"), 2);
+  EXPECT_EQ(first[0], texts[0]);
+  for (const char* column :
+       {"ngram_entropy", "continuation_entropy", "bigram_entropy", "trigram_entropy", "continuation_tokens"}) {
+    EXPECT_NEAR(together[0].at(column), (apart[0].at(column) + apart[1].at(column)) / 2, 1e-9) << column;
+  }
+  // Alone it writes what it wrote beside another.
+  EXPECT_EQ(measure(1, {world.facts()[0]}).second[0], texts[0]);
 }
 
 TEST(Portability, ScoresTheProbesOfItsKind) {

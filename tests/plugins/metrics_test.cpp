@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "base/error.hpp"
 #include "model/decoder.hpp"
@@ -33,12 +34,12 @@ struct Plain {
   bool greedy(std::size_t token) const {
     return logp[static_cast<std::int64_t>(token)].argmax().item<std::int64_t>() == ids[token];
   }
-  bool all_greedy() const {
-    for (std::size_t t = 0; t < ids.size(); ++t) {
-      if (!greedy(t)) return false;
-    }
-    return true;
+  double greedy_share() const {
+    double count = 0;
+    for (std::size_t t = 0; t < ids.size(); ++t) count += greedy(t) ? 1 : 0;
+    return count / static_cast<double>(ids.size());
   }
+  bool all_greedy() const { return greedy_share() == 1; }
   double rank() const { return (logp[0] > logp[0][ids[0]]).sum().item<double>(); }
   double margin() const {
     at::Tensor others = logp[0].clone();
@@ -63,6 +64,25 @@ Plain plain(const World& world, const model::Parameters& weights, const std::str
 }
 
 std::string prompt_of(const palimpsest_fact* fact) { return data::expand(fact->fact->prompt, fact->fact->subject); }
+
+// Makes the model say `target`, one token, after the prompt: in the (tied) embedding the rows of the greedy token and
+// of the target change places, and since neither stands in the prompt, nothing but the answer changes.
+void make_it_say(World& world, const std::string& target, const std::string& prompt) {
+  const model::Tokenizer& tokenizer = *world.opened().tokenizer;
+  const auto ids = tokenizer.encode_prompt(prompt).ids;
+  model::GenerationOptions options;
+  options.max_new_tokens = 1;
+  const auto said = model::generate(world.opened().config, world.model().current, {ids}, options).front().front();
+  const auto wanted = tokenizer.encode_target(target).ids;
+  ASSERT_EQ(wanted.size(), 1U);
+  ASSERT_NE(said, wanted[0]);
+  ASSERT_EQ(std::count(ids.begin(), ids.end(), said) + std::count(ids.begin(), ids.end(), wanted[0]), 0);
+  const at::Tensor embedding = world.model().current.at("embed.weight");
+  at::Tensor swapped = embedding.clone();
+  swapped[said] = embedding[wanted[0]];
+  swapped[wanted[0]] = embedding[said];
+  world.model().current = world.model().current.with("embed.weight", swapped);
+}
 
 class RetentionTest : public testing::Test {
  protected:
@@ -117,27 +137,10 @@ TEST_F(RetentionTest, LeavesFirstTokenOutcomesOutWhereTheTargetsShareIt) {
   }
 }
 
-// The model is made to say the target: in the (tied) embedding the rows of the greedy token and of the target change
-// places, and since neither stands in the prompt, nothing but the answer changes.
 TEST_F(RetentionTest, FindsWhatTheModelSays) {
-  const model::Tokenizer& tokenizer = *world_.opened().tokenizer;
-  const data::Fact& fact = *world_.facts()[0]->fact;
-  const auto prompt = tokenizer.encode_prompt(prompt_of(world_.facts()[0])).ids;
-  model::GenerationOptions options;
-  options.max_new_tokens = 1;
-  const auto said = model::generate(world_.opened().config, world_.model().current, {prompt}, options).front().front();
-  const auto target = tokenizer.encode_target(fact.target_new).ids;
-  ASSERT_EQ(target.size(), 1U);
-  ASSERT_NE(said, target[0]);
-  ASSERT_EQ(std::count(prompt.begin(), prompt.end(), said) + std::count(prompt.begin(), prompt.end(), target[0]), 0);
-
   const auto row_with = [&] { return measure({integer("max_new_tokens", 1)}).front(); };
   const Values before = row_with();
-  const at::Tensor embedding = world_.model().current.at("embed.weight");
-  at::Tensor swapped = embedding.clone();
-  swapped[said] = embedding[target[0]];
-  swapped[target[0]] = embedding[said];
-  world_.model().current = world_.model().current.with("embed.weight", swapped);
+  make_it_say(world_, world_.facts()[0]->fact->target_new, prompt_of(world_.facts()[0]));
   const Values after = row_with();
   for (const char* outcome : {"all_top1", "first_top1", "generated", "retention_mixed", "all_top1_new"}) {
     EXPECT_EQ(before.at(outcome), 0) << outcome;
@@ -196,23 +199,48 @@ TEST_F(RetentionTest, DoesNoMoreWorkThanItMust) {
   EXPECT_LE(done.head_rows, 2 + further + 2);
 }
 
+// By how much one target leads another, summed over prompts: by the mean log-probability per token, and by the sum.
+struct Sums {
+  double success = 0, success_sum = 0, magnitude = 0, magnitude_sum = 0;
+  void add(const Plain& wanted, const Plain& other) {
+    success += wanted.mean() > other.mean() ? 1 : 0;
+    success_sum += wanted.sum() > other.sum() ? 1 : 0;
+    magnitude += std::exp(wanted.mean()) - std::exp(other.mean());
+    magnitude_sum += std::exp(wanted.sum()) - std::exp(other.sum());
+  }
+};
+
+// Two facts more, so that no accuracy is 0 throughout: the model says all of the one's target and the first of two
+// tokens of the other's after the prompt, which is also one of their two test paraphrases.
 TEST(EditSuccess, EqualsWholeForwards) {
   World world;
+  const std::string prompt = prompt_of(world.facts()[0]);
+  make_it_say(world, "Oslo", prompt);
+  data::Fact whole = *world.facts()[0]->fact, part = whole;
+  whole.target_new = "Oslo";
+  part.target_new = "Oslo Rome";
+  for (data::Fact* fact : {&whole, &part}) fact->probes.push_back({"paraphrase", prompt, "", "test"});
+  const palimpsest_fact third{&whole, "edited", "", world.facts()[0]->relation_targets};
+  const palimpsest_fact fourth{&part, "edited", "", world.facts()[0]->relation_targets};
+  const std::vector<const palimpsest_fact*> facts = {world.facts()[0], world.facts()[1], &third, &fourth};
+
   plugin::Metric metric(find("metric", "edit_success"), world.session(), {});
-  const auto rows = by_name(metric.columns(), metric.measure(world.model(), {1, "edited", 0}, world.facts()));
-  ASSERT_EQ(rows.size(), 2U);
+  const auto rows = by_name(metric.columns(), metric.measure(world.model(), {1, "edited", 0}, facts));
+  ASSERT_EQ(rows.size(), 4U);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const data::Fact& fact = *world.facts()[i]->fact;
+    const data::Fact& fact = *facts[i]->fact;
     const auto& weights = world.model().current;
-    const Plain on_new = plain(world, weights, prompt_of(world.facts()[i]), fact.target_new);
-    const Plain on_true = plain(world, weights, prompt_of(world.facts()[i]), fact.target_true);
+    const Plain on_new = plain(world, weights, prompt_of(facts[i]), fact.target_new);
+    const Plain on_true = plain(world, weights, prompt_of(facts[i]), fact.target_true);
     EXPECT_EQ(rows[i].at("efficacy"), on_new.mean() > on_true.mean() ? 1 : 0);
     EXPECT_EQ(rows[i].at("efficacy_sum"), on_new.sum() > on_true.sum() ? 1 : 0);
     EXPECT_NEAR(rows[i].at("efficacy_magnitude"), std::exp(on_new.mean()) - std::exp(on_true.mean()), kTolerance);
     EXPECT_NEAR(rows[i].at("efficacy_magnitude_sum"), std::exp(on_new.sum()) - std::exp(on_true.sum()), kTolerance);
-    EXPECT_EQ(rows[i].at("exact_match"), on_new.all_greedy() ? 1 : 0);
+    EXPECT_NEAR(rows[i].at("token_accuracy"), on_new.greedy_share(), 1e-12);
+    EXPECT_EQ(rows[i].at("target_exact_match"), on_new.all_greedy() ? 1 : 0);
 
-    double paraphrases = 0, paraphrase_success = 0, neighbours = 0, success = 0, magnitude = 0, agree = 0, asked = 0;
+    double paraphrases = 0, neighbours = 0, agree = 0, asked = 0, greedy = 0, exact = 0;
+    Sums on_paraphrases, on_neighbours;
     for (const auto& probe : fact.probes) {
       if (probe.split == "teach") continue;
       const std::string own = probe.target.empty() ? fact.target_true : probe.target;
@@ -220,7 +248,9 @@ TEST(EditSuccess, EqualsWholeForwards) {
       const Plain with_own = plain(world, weights, probe.prompt, own);
       if (probe.kind == "paraphrase") {
         ++paraphrases;
-        paraphrase_success += with_new.mean() > with_own.mean() ? 1 : 0;
+        on_paraphrases.add(with_new, with_own);
+        greedy += with_new.greedy_share();
+        exact += with_new.all_greedy() ? 1 : 0;
         continue;
       }
       const Plain unedited = plain(world, world.model().base, probe.prompt, own);
@@ -228,17 +258,28 @@ TEST(EditSuccess, EqualsWholeForwards) {
       agree += at::equal(unedited.logp[0].argmax(), with_own.logp[0].argmax()) ? 1 : 0;
       if (probe.kind != "neighbourhood") continue;
       ++neighbours;
-      success += with_own.mean() > with_new.mean() ? 1 : 0;
-      magnitude += std::exp(with_own.mean()) - std::exp(with_new.mean());
+      on_neighbours.add(with_own, with_new);
     }
     EXPECT_EQ(rows[i].at("paraphrases"), paraphrases);
     EXPECT_EQ(rows[i].at("neighbourhood_prompts"), neighbours);
     EXPECT_EQ(rows[i].at("locality_prompts"), asked);
-    EXPECT_NEAR(rows[i].at("paraphrase_success"), paraphrase_success / paraphrases, 1e-12);
-    EXPECT_NEAR(rows[i].at("neighbourhood_success"), success / neighbours, 1e-12);
-    EXPECT_NEAR(rows[i].at("neighbourhood_magnitude"), magnitude / neighbours, kTolerance);
+    for (const auto& [name, sums, n] : {std::tuple{"paraphrase", on_paraphrases, paraphrases},
+                                        std::tuple{"neighbourhood", on_neighbours, neighbours}}) {
+      const std::string of = name;
+      EXPECT_NEAR(rows[i].at(of + "_success"), sums.success / n, 1e-12) << of;
+      EXPECT_NEAR(rows[i].at(of + "_success_sum"), sums.success_sum / n, 1e-12) << of;
+      EXPECT_NEAR(rows[i].at(of + "_magnitude"), sums.magnitude / n, kTolerance) << of;
+      EXPECT_NEAR(rows[i].at(of + "_magnitude_sum"), sums.magnitude_sum / n, kTolerance) << of;
+    }
+    EXPECT_NEAR(rows[i].at("paraphrase_token_accuracy"), greedy / paraphrases, 1e-12);
+    EXPECT_NEAR(rows[i].at("paraphrase_exact_match"), exact / paraphrases, 1e-12);
     EXPECT_NEAR(rows[i].at("locality"), agree / asked, 1e-12);
   }
+  EXPECT_EQ(rows[2].at("token_accuracy"), 1);
+  EXPECT_EQ(rows[2].at("target_exact_match"), 1);
+  EXPECT_GE(rows[2].at("paraphrase_exact_match"), 0.5);
+  EXPECT_GE(rows[3].at("token_accuracy"), 0.5);
+  EXPECT_GE(rows[3].at("paraphrase_token_accuracy"), 0.25);
 }
 
 TEST(EditSuccess, RunsAtTheEndsUnlessAskedForMore) {
@@ -274,9 +315,9 @@ TEST(FirstToken, GivesTheMostProbableOnes) {
     const auto first_true = world.opened().tokenizer->encode_target(fact.target_true).ids.front();
     for (std::int64_t k = 0; k < 4; ++k) {
       const Values& row = rows[i * 4 + static_cast<std::size_t>(k)];
-      EXPECT_EQ(row.at("rank"), static_cast<double>(k));
+      EXPECT_EQ(row.at("first_token_rank"), static_cast<double>(k));
       EXPECT_EQ(row.at("token_id"), static_cast<double>(ids[k].item<std::int64_t>()));
-      EXPECT_NEAR(row.at("probability"), std::exp(values[k].item<double>()), kTolerance);
+      EXPECT_NEAR(row.at("first_token_probability"), std::exp(values[k].item<double>()), kTolerance);
       EXPECT_EQ(row.at("is_target_new"), ids[k].item<std::int64_t>() == wanted.ids[0] ? 1 : 0);
       EXPECT_EQ(row.at("is_target_true"), ids[k].item<std::int64_t>() == first_true ? 1 : 0);
     }

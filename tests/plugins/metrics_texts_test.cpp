@@ -170,11 +170,17 @@ TEST(MultipleChoice, EqualsWholeForwards) {
     const auto n = static_cast<double>(sets[s].size());
     EXPECT_EQ(raw[s].values.front().text, s == 0 ? "city" : "tools");
     EXPECT_EQ(rows[s].at("questions"), n);
-    EXPECT_EQ(rows[s].at("accuracy"), accuracy / n);
-    EXPECT_EQ(rows[s].at("accuracy_normalised"), normalised / n);
+    EXPECT_EQ(rows[s].at("choice_accuracy"), accuracy / n);
+    EXPECT_EQ(rows[s].at("choice_accuracy_normalised"), normalised / n);
     EXPECT_NEAR(rows[s].at("chance"), chance / n, 1e-12);
     EXPECT_NEAR(rows[s].at("choice_margin"), margin / n, 20 * kTolerance);  // sums over up to 18 tokens
   }
+}
+
+// What stands before a text, so that its first token is predicted too: BOS, else EOS, else nothing.
+Ids lead_of(const model::Tokenizer& tokenizer) {
+  const auto first = tokenizer.bos_id() ? tokenizer.bos_id() : tokenizer.eos_id();
+  return first ? Ids{*first} : Ids();
 }
 
 TEST(Compression, EqualsWholeForwards) {
@@ -183,9 +189,7 @@ TEST(Compression, EqualsWholeForwards) {
                                {text("general_file", data_file("text.txt")), integer("documents", 2),
                                 integer("document_tokens", 50), number("pretraining_tokens", 4800)});
   const model::Tokenizer& tokenizer = *world.opened().tokenizer;
-  // What stands before a text: BOS, else EOS, else nothing, and then the first token is not counted.
-  Ids lead;
-  if (const auto first = tokenizer.bos_id() ? tokenizer.bos_id() : tokenizer.eos_id()) lead = {*first};
+  const Ids lead = lead_of(tokenizer);
   double bits = 0, bytes = 0;
   for (const Ids& text_ids : documents(world, 0, 2, 50)) {
     Ids ids = lead;
@@ -213,12 +217,56 @@ TEST(Compression, EqualsWholeForwards) {
   EXPECT_EQ(row.at("edit_tokens"), 48);
 }
 
-TEST(Compression, ReadsTheTasksText) {
+// By default and with other values: the documents are those that language_modeling validates on, since both ask the
+// host for the same.
+TEST(Compression, ReadsTheDocumentsThatTheTaskHoldsOut) {
   World world;
-  const auto row = measure_one(world, "compression",
-                               {text("general_file", data_file("text.txt")), text("task_file", data_file("text.txt"))});
-  EXPECT_EQ(row.at("gamma_task"), row.at("gamma_general"));
-  EXPECT_TRUE(std::isnan(row.at("k")));
+  const model::Tokenizer& tokenizer = *world.opened().tokenizer;
+  for (const bool changed : {false, true}) {
+    std::vector<plugin::DatasetRequest> asked;
+    const auto session = std::make_shared<plugin::Session>(*world.session());
+    session->open_dataset = [&](const plugin::DatasetRequest& request) {
+      asked.push_back(request);
+      return world.session()->open_dataset(request);
+    };
+    std::vector<plugin::ParameterValue> of_task = {text("file", data_file("text.txt"))};
+    std::vector<plugin::ParameterValue> of_metric = {text("general_file", data_file("text.txt")),
+                                                     text("task_file", data_file("text.txt")),
+                                                     integer("documents", 1000), integer("document_tokens", 50)};
+    if (changed) {
+      for (auto* values : {&of_task, &of_metric}) {
+        values->push_back(number("validation_share", 0.25));
+        values->push_back(integer("filter", 0));
+      }
+    }
+    plugin::Task task(find("finetune-task", "language_modeling"), session, of_task);
+    task.prepare(world.model());
+    plugin::Metric metric(find("metric", "compression"), session, of_metric);
+    const auto row =
+        by_name(metric.columns(), metric.measure(world.model(), {2, "step", 5, 120, 48}, world.facts())).front();
+    ASSERT_EQ(asked.size(), 3U) << "the task's, the general text, the metric's own of the task";
+    EXPECT_EQ(asked[2].path, asked[0].path);
+    EXPECT_EQ(asked[2].columns, asked[0].columns);
+    EXPECT_EQ(asked[2].validation_share, asked[0].validation_share);
+    EXPECT_EQ(asked[2].validation_share, changed ? 0.25 : 0.1);
+    EXPECT_EQ(asked[2].filter, asked[0].filter);
+    EXPECT_EQ(asked[2].filter, !changed);
+
+    double bits = 0, bytes = 0;
+    const std::int64_t documents = task.count(PALIMPSEST_VALIDATION);
+    ASSERT_GT(documents, 4);
+    for (std::int64_t i = 0; i < documents; ++i) {
+      Ids text_ids = task.example(PALIMPSEST_VALIDATION, i).token_ids;
+      text_ids.resize(std::min<std::size_t>(text_ids.size(), 50));
+      Ids ids = lead_of(tokenizer);
+      ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+      bits -= whole(world, ids, 1) / std::numbers::ln2;
+      bytes += static_cast<double>(tokenizer.decode(text_ids).size());
+    }
+    EXPECT_NEAR(row.at("gamma_task"), bits / bytes, kTolerance);
+    EXPECT_GT(std::abs(row.at("gamma_task") - row.at("gamma_general")), 3 * kTolerance) << "other documents";
+    EXPECT_TRUE(std::isnan(row.at("k")));
+  }
 }
 
 }  // namespace

@@ -99,6 +99,26 @@ TEST(LayerRange, FreezesTheRangeAndWhatIsAskedFor) {
             wanted);
 }
 
+TEST(LayerRange, HasThreeGranularities) {
+  World edited, control(false);
+  const auto of = [](World& world, const char* granularity) {
+    return frozen("layer_range", world, {integer("first", 1), integer("last", 2), text("granularity", granularity)});
+  };
+  for (World* world : {&edited, &control}) {
+    EXPECT_THAT(of(*world, "matrix"), ElementsAre("layers.1.mlp.down.weight", "layers.2.mlp.down.weight"));
+    EXPECT_THAT(of(*world, "mlp"),
+                ElementsAre("layers.1.mlp_norm.weight", "layers.1.mlp.gate.weight", "layers.1.mlp.up.weight",
+                            "layers.1.mlp.down.weight", "layers.2.mlp_norm.weight", "layers.2.mlp.gate.weight",
+                            "layers.2.mlp.up.weight", "layers.2.mlp.down.weight"));
+    EXPECT_EQ(of(*world, "block"), all_of_layer(*world, 1, 2));
+  }
+  // The matrices are those that the edit changed, wherever it did.
+  const std::string name = "layers.0.attention.query.weight";
+  const model::Parameters& base = edited.model().base;
+  edited.model().updates = {model::make_dense(base, name, at::ones_like(base.at(name)))};
+  EXPECT_THAT(of(edited, "matrix"), ElementsAre("layers.1.attention.query.weight", "layers.2.attention.query.weight"));
+}
+
 TEST(EditedLayers, FreezesWhatBelongsToNoLayerOnRequest) {
   World tied, untied(true, "llama_rope3");
   auto wanted = all_of_layer(tied, 1, 1);

@@ -14,11 +14,7 @@ namespace {
 using conformance::World;
 using training::TuningMethod;
 
-std::vector<std::string> policies() {
-  plugin::Registry registry({PALIMPSEST_TEST_PLUGINS},
-                            {PALIMPSEST_TEST_TORCH_TAG, PALIMPSEST_TEST_TORCH_VERSION, {}, {}});
-  return registry.ids(PALIMPSEST_KIND_FREEZE_POLICY);
-}
+std::vector<std::string> policies() { return registry().ids(PALIMPSEST_KIND_FREEZE_POLICY); }
 
 std::vector<training::Decision> decide(const std::string& id, World& world,
                                        const std::vector<plugin::ParameterValue>& more = {}) {

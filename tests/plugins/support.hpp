@@ -15,11 +15,12 @@
 
 namespace palimpsest::plugin_tests {
 
-inline plugin::Plugin find(const char* kind, const char* id) {
-  static plugin::Registry registry({PALIMPSEST_TEST_PLUGINS},
-                                   {PALIMPSEST_TEST_TORCH_TAG, PALIMPSEST_TEST_TORCH_VERSION, {}, {}});
-  return registry.find(kind, id);
+inline plugin::Registry& registry() {
+  static plugin::Registry made({PALIMPSEST_TEST_PLUGINS},
+                               {PALIMPSEST_TEST_TORCH_TAG, PALIMPSEST_TEST_TORCH_VERSION, {}, {}});
+  return made;
 }
+inline plugin::Plugin find(const char* kind, const char* id) { return registry().find(kind, id); }
 
 // The values of one row; BOOL and INT64 as numbers, missing as NaN.
 using Values = std::map<std::string, double>;

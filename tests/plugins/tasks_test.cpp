@@ -49,8 +49,8 @@ TEST(LanguageModeling, ScoresAsWholeForwardsDo) {
   const Values score = by_name(task.score_columns(), task.score(world.model())).front();
   EXPECT_EQ(score.at("tokens"), static_cast<double>(tokens));
   EXPECT_EQ(score.at("documents"), 5);
-  EXPECT_NEAR(score.at("validation_loss"), sum / static_cast<double>(tokens), 1e-5);
-  EXPECT_NEAR(std::log(score.at("perplexity")), score.at("validation_loss"), 1e-12);
+  EXPECT_NEAR(score.at("validation_nll"), sum / static_cast<double>(tokens), 1e-5);
+  EXPECT_NEAR(std::log(score.at("validation_perplexity")), score.at("validation_nll"), 1e-12);
 }
 
 TEST(LanguageModeling, RefusesAFileWithoutValidationDocuments) {

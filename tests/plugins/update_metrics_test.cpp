@@ -103,7 +103,7 @@ TEST(Mechanism, EqualsTransformersWithHooks) {
     const auto rows = edited.measure("mechanism");
     const at::Tensor wanted = edited.dump.at(edit + ".mechanism");
     ASSERT_EQ(rows.size(), static_cast<std::size_t>(wanted.size(0))) << "a row an edited fact";
-    const char* columns[] = {"addressing", "storage", "readout", "probability"};
+    const char* columns[] = {"addressing", "storage", "readout", "probability_new"};
     for (std::size_t row = 0; row < rows.size(); ++row) {
       EXPECT_EQ(rows[row].at("edited_layers"), edit == "single" ? 1 : 2);
       for (std::int64_t c = 0; c < 4; ++c) {
@@ -121,7 +121,7 @@ TEST(Mechanism, IsWholeAtEdited) {
     for (const auto& row : edited.measure("mechanism")) {
       EXPECT_NEAR(row.at("addressing"), 1, 1e-6);
       EXPECT_EQ(row.at("storage"), 0);
-      EXPECT_NEAR(row.at("readout"), row.at("probability"), 1e-5 * row.at("probability"));
+      EXPECT_NEAR(row.at("readout"), row.at("probability_new"), 1e-5 * row.at("probability_new"));
     }
   }
 }
@@ -179,7 +179,7 @@ TEST(Mechanism, IsMissingWhereItCannotBeTold) {
   ASSERT_EQ(values.size(), 1U);
   EXPECT_EQ(values[0].at("edited_layers"), 0);
   EXPECT_TRUE(std::isnan(values[0].at("readout")));
-  EXPECT_GT(values[0].at("probability"), 0);
+  EXPECT_GT(values[0].at("probability_new"), 0);
 }
 
 TEST(Drift, EqualsPlainTorch) {

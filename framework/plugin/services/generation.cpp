@@ -40,8 +40,8 @@ palimpsest_status generate(palimpsest_model* model, const palimpsest_generation_
     options.temperature = request->temperature;
     options.top_p = request->top_p;
     options.stop_ids = tokenizer.eos_ids();
-    Rng rng(model->seed, cat("generation/", view(request->stream)));
-    options.rng = &rng;
+    options.seed = model->seed;
+    options.stream = cat("generation/", view(request->stream));
     if (!stops.empty()) {
       options.stop = [&](std::int64_t, const std::vector<std::int64_t>& ids) {
         return stop_at(tokenizer.decode_continuation(ids), stops) != std::string::npos;

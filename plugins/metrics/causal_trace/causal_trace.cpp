@@ -33,9 +33,9 @@ constexpr std::int64_t kTokensAtOnce = 2048;
 constexpr palimpsest_column kColumns[] = {
     sdk::plain_column("kind", PALIMPSEST_TEXT, "",
                       "What is restored: hidden (the output of one layer), mlp or attention (the outputs of these in a "
-                      "window of layers around one)."),
-    sdk::plain_column("layer", PALIMPSEST_INT64, "1", "The layer, or the middle of the window, counted from 0."),
-    sdk::plain_column("token", PALIMPSEST_INT64, "1", "Place of the token in the prompt, counted from 0."),
+                      "window of layers, of which layer is the middle)."),
+    sdk::plain_column("layer", PALIMPSEST_INT64, "1", "Layer counted from 0, or -1 for what belongs to none."),
+    sdk::plain_column("position", PALIMPSEST_INT64, "1", "Place of the token in the prompt, counted from 0."),
     sdk::plain_column("token_class", PALIMPSEST_TEXT, "",
                       "first_subject, middle_subject, last_subject, first_subsequent, further or last; tokens before "
                       "the subject are never corrupted and have no effect."),
@@ -247,7 +247,7 @@ class CausalTrace : public sdk::Metric {
     }
   };
   static constexpr sdk::Info kInfo{
-      "causal_trace", "1.0.0", "Which layers and tokens bring a fact's answer back when its subject is unreadable."};
+      "causal_trace", "1.1.0", "Which layers and tokens bring a fact's answer back when its subject is unreadable."};
 
   CausalTrace(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 

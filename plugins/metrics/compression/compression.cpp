@@ -26,11 +26,14 @@ constexpr palimpsest_column kColumns[] = {
                      "gamma of the intrinsic facts' statements (prompt and target_true), the other stand-in for "
                      "pre-training. NaN without intrinsic facts."),
     sdk::mean_column("gamma_edits_taught", "bit/byte",
-                     "gamma(D2) of what was taught: the edited facts' own prompts with target_new. NaN without edited "
-                     "facts."),
+                     "gamma(D2) of what was taught, the edited facts' own prompts with target_new; prompts that an "
+                     "augmenter added, which edit_tokens counts, are not seen by metrics and not in it. NaN without "
+                     "edited facts."),
     sdk::mean_column("gamma_edits_test", "bit/byte",
                      "gamma(D2) of the edited facts' test paraphrases with target_new. NaN without any."),
-    sdk::mean_column("gamma_task", "bit/byte", "gamma(D3) of the texts of task_file. NaN where it is not set."),
+    sdk::mean_column("gamma_task", "bit/byte",
+                     "gamma(D3) of the task's validation text: the documents of task_file that the task holds out. NaN "
+                     "where it is not set."),
     sdk::mean_column("l", "1",
                      "|D3| / |D2|: tokens trained so far over tokens of all edit requests, added ones included. NaN "
                      "without an edit."),
@@ -52,6 +55,8 @@ class Compression : public sdk::Metric {
     sdk::Path general_file;
     sdk::Path task_file;
     sdk::Text column = "text";
+    double validation_share = 0.1;
+    bool filter = true;
     std::int64_t first = 0;
     std::int64_t documents = 20;
     std::int64_t document_tokens = 256;
@@ -63,12 +68,23 @@ class Compression : public sdk::Metric {
           field("general_file", &Parameters::general_file, "General text, the stand-in for pre-training (D1).")
               .required(),
           field("task_file", &Parameters::task_file,
-                "Text of the task's kind, best one that it does not train on (D3); not set: gamma_task is missing."),
+                "The task's file; read are the documents that the task holds out of it (D3). Not set: gamma_task is "
+                "missing."),
           field("column", &Parameters::column, "Column of the texts in .jsonl and .csv files."),
-          field("first", &Parameters::first, "Documents at the start of each file that are passed over.")
+          field("validation_share", &Parameters::validation_share,
+                "Share of task_file that the task holds out: its own parameter's value, so that the same documents "
+                "are read.")
+              .at_least(0.0001)
+              .at_most(0.9),
+          field("filter", &Parameters::filter,
+                "Whether task_file goes through the experiment's irrelevance filter: the value of the task's own "
+                "parameter."),
+          field("first", &Parameters::first, "Documents at the start of general_file that are passed over.")
               .unit("document")
               .at_least(0),
-          field("documents", &Parameters::documents, "Documents of each file that are read at most.")
+          field("documents", &Parameters::documents,
+                "Documents of general_file, and held-out ones of task_file, that are read at most, in the file's "
+                "order.")
               .unit("document")
               .at_least(1),
           field("document_tokens", &Parameters::document_tokens,
@@ -82,7 +98,7 @@ class Compression : public sdk::Metric {
     }
   };
   static constexpr sdk::Info kInfo{
-      "compression", "1.0.0",
+      "compression", "1.1.0",
       "Bits per byte of general text, intrinsic facts, edits and task text: the data of elasticity."};
 
   Compression(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
@@ -102,11 +118,12 @@ class Compression : public sdk::Metric {
     }
     const sdk::Model& model = request.model;
     const auto trained = static_cast<double>(request.tokens_trained), edit = static_cast<double>(request.edit_tokens);
-    rows.row(-1, {gamma(model, read(p_.general_file, model)), gamma(model, intrinsic), gamma(model, taught),
-                  gamma(model, test), p_.task_file.size == 0 ? sdk::missing : gamma(model, read(p_.task_file, model)),
-                  ratio(trained, edit),
-                  ratio(p_.pretraining_tokens.value_or(std::numeric_limits<double>::quiet_NaN()), edit),
-                  request.tokens_trained, request.edit_tokens});
+    const auto general = sdk::read_texts(host_, p_.general_file, p_.column, p_.first, p_.documents);
+    rows.row(
+        -1, {gamma(model, tokenized(general, model)), gamma(model, intrinsic), gamma(model, taught), gamma(model, test),
+             p_.task_file.size == 0 ? sdk::missing : gamma(model, tokenized(held_out(), model)), ratio(trained, edit),
+             ratio(p_.pretraining_tokens.value_or(std::numeric_limits<double>::quiet_NaN()), edit),
+             request.tokens_trained, request.edit_tokens});
   }
 
  private:
@@ -128,11 +145,20 @@ class Compression : public sdk::Metric {
     to.bytes.push_back(static_cast<std::int64_t>(prompt.size() + 1 + target.size()));
   }
 
-  Texts read(const sdk::Path& file, const sdk::Model& model) const {
+  // The first validation documents of the task: asked for as the task asks, so that the host holds out the same.
+  std::vector<std::string_view> held_out() const {
+    const sdk::Dataset rows = host_.open_dataset(p_.task_file, {p_.column.str()}, p_.validation_share, p_.filter);
+    const std::int64_t count = std::min(rows.count(PALIMPSEST_VALIDATION), p_.documents);
+    std::vector<std::string_view> documents;
+    for (std::int64_t row = 0; row < count; ++row) documents.push_back(rows.text(PALIMPSEST_VALIDATION, row));
+    return documents;
+  }
+
+  Texts tokenized(const std::vector<std::string_view>& documents, const sdk::Model& model) const {
     // One place is the token that stands before the text.
     const auto longest = static_cast<std::size_t>(std::min(p_.document_tokens, model.info().max_positions - 1));
     Texts texts;
-    for (const std::string_view text : sdk::read_texts(host_, file, p_.column, p_.first, p_.documents)) {
+    for (const std::string_view text : documents) {
       sdk::Tokens tokens = host_.encode(text, PALIMPSEST_ENCODE_TEXT);
       if (tokens.ids.empty()) continue;
       tokens.ids.resize(std::min(tokens.ids.size(), longest));

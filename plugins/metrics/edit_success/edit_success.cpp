@@ -57,6 +57,7 @@ using sdk::mean_column;
 using sdk::plain_column;
 using sdk::rate_column;
 
+// The first three in a row: the host takes the harmonic mean of their means as the score S (/quality_gate).
 constexpr palimpsest_column kColumns[] = {
     rate_column(
         "efficacy",
@@ -69,10 +70,6 @@ constexpr palimpsest_column kColumns[] = {
                 "NS: share of the neighbourhood prompts (other subjects) after which p(that subject's own answer) > "
                 "p(target_new), p as in efficacy.",
                 PALIMPSEST_GATE_NEIGHBOURHOOD),
-    mean_column(
-        "score", "1",
-        "S: harmonic mean of efficacy, paraphrase_success and neighbourhood_success of the fact; NaN unless all "
-        "three exist. The mean of S over facts is not the harmonic mean of the three means."),
     mean_column("efficacy_magnitude", "1", "p(target_new) - p(target_true) after the prompt, p as in efficacy."),
     mean_column("paraphrase_magnitude", "1", "Mean over test paraphrases of p(target_new) - p(target_true)."),
     mean_column("neighbourhood_magnitude", "1",
@@ -85,10 +82,10 @@ constexpr palimpsest_column kColumns[] = {
     mean_column("neighbourhood_magnitude_sum", "1", "As neighbourhood_magnitude, with p the product over tokens."),
     mean_column("token_accuracy", "1",
                 "Share of the tokens of target_new that are greedy after the prompt, teacher-forced."),
-    rate_column("exact_match", "Every token of target_new is greedy after the prompt, teacher-forced.",
+    rate_column("target_exact_match", "Every token of target_new is greedy after the prompt, teacher-forced.",
                 PALIMPSEST_BASELINE_BOTH, PALIMPSEST_GATE_EFFICACY),
     mean_column("paraphrase_token_accuracy", "1", "Mean of token_accuracy over the test paraphrases."),
-    mean_column("paraphrase_exact_match", "1", "Share of the test paraphrases with exact_match."),
+    mean_column("paraphrase_exact_match", "1", "Share of the test paraphrases with target_exact_match."),
     mean_column(
         "locality", "1",
         "Share of the neighbourhood and locality prompts after which the greedy token is the unedited model's."),
@@ -110,7 +107,7 @@ class EditSuccess : public sdk::Metric {
                             .choices(kWhen));
     }
   };
-  static constexpr sdk::Info kInfo{"edit_success", "1.0.0",
+  static constexpr sdk::Info kInfo{"edit_success", "1.1.0",
                                    "Efficacy, paraphrase and neighbourhood success, accuracy and locality of edits."};
 
   EditSuccess(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
@@ -192,7 +189,6 @@ class EditSuccess : public sdk::Metric {
     rows.row(fact, {flag(efficacy.success),
                     paraphrase.success.value(),
                     neighbourhood.success.value(),
-                    harmonic_mean(efficacy.success.value(), paraphrase.success.value(), neighbourhood.success.value()),
                     efficacy.magnitude.value(),
                     paraphrase.magnitude.value(),
                     neighbourhood.magnitude.value(),

@@ -1,4 +1,4 @@
-// The arithmetic of edit success: means over probes, and the harmonic mean of three shares.
+// The arithmetic of edit success: means over probes.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,5 @@ class Mean {
   double sum_ = 0;
   std::int64_t count_ = 0;
 };
-
-// 3 / (1/a + 1/b + 1/c) of shares in [0, 1]; 0 as soon as one is 0, its limit. NaN when one is NaN.
-inline double harmonic_mean(double a, double b, double c) {
-  if (a * b * c == 0) return 0;
-  return 3 / (1 / a + 1 / b + 1 / c);
-}
 
 }  // namespace palimpsest::edit_success

@@ -31,18 +31,18 @@ class FirstToken : public sdk::Metric {
                             .at_most(1000));
     }
   };
-  static constexpr sdk::Info kInfo{"first_token", "1.0.0", "The most probable first tokens after each fact's prompt."};
+  static constexpr sdk::Info kInfo{"first_token", "1.1.0", "The most probable first tokens after each fact's prompt."};
 
   FirstToken(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 
   std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        sdk::plain_column("rank", PALIMPSEST_INT64, "token",
+        sdk::plain_column("first_token_rank", PALIMPSEST_INT64, "token",
                           "Place of the token among all by probability after the prompt; 0: greedy."),
         sdk::plain_column("token_id", PALIMPSEST_INT64, "", "Id of the token in the model's vocabulary."),
         sdk::plain_column("token", PALIMPSEST_TEXT, "",
                           "The token's text, its leading space included; U+FFFD for a part of a character."),
-        sdk::plain_column("probability", PALIMPSEST_FLOAT64, "1", "p(token | prompt)."),
+        sdk::plain_column("first_token_probability", PALIMPSEST_FLOAT64, "1", "p(token | prompt)."),
         sdk::plain_column("is_target_new", PALIMPSEST_BOOL, "1", "The token is the first one of target_new."),
         sdk::plain_column("is_target_true", PALIMPSEST_BOOL, "1",
                           "The token is the first one of target_true; missing where the fact has none."),

@@ -79,7 +79,7 @@ class Generation : public sdk::Metric {
     options.max_new_tokens = static_cast<std::int32_t>(p_.max_new_tokens);
     options.temperature = p_.temperature;
     options.top_p = p_.top_p;
-    // The same stream at every measuring point, so that points differ by the model alone.
+    // The same stream at every measuring point, in it one for each prompt, so that points differ by the model alone.
     options.stream = "metric/generation";
     const auto continuations = request.model.generate(prompts, options);
     std::size_t next = 0;

@@ -36,7 +36,7 @@ constexpr palimpsest_column kColumns[] = {
                      "Do the layers above still read it: p(target_new), all its tokens, with the edited layers' MLP "
                      "outputs at the subject's "
                      "last token forced to their values at edited."),
-    sdk::mean_column("probability", "1",
+    sdk::mean_column("probability_new", "1",
                      "What readout is compared with: p(target_new), all its tokens, with nothing forced."),
 };
 
@@ -58,7 +58,7 @@ struct Probe {
 class Mechanism : public sdk::Metric {
  public:
   using Parameters = sdk::NoParameters;
-  static constexpr sdk::Info kInfo{"mechanism", "1.0.0",
+  static constexpr sdk::Info kInfo{"mechanism", "1.1.0",
                                    "Splits forgetting in three: addressing, storage and readout of each edit."};
 
   Mechanism(sdk::Host host, const Parameters&) : host_(host) {}

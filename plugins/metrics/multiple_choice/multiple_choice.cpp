@@ -43,7 +43,7 @@ class MultipleChoice : public sdk::Metric {
           field("when", &Parameters::when, sdk::kWhenDoc).choices(sdk::kWhenChoices));
     }
   };
-  static constexpr sdk::Info kInfo{"multiple_choice", "1.0.0",
+  static constexpr sdk::Info kInfo{"multiple_choice", "1.1.0",
                                    "Log-likelihood accuracy on multiple-choice questions, raw and length-normalised."};
 
   MultipleChoice(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
@@ -53,17 +53,17 @@ class MultipleChoice : public sdk::Metric {
   std::span<const palimpsest_column> columns() const override {
     static constexpr palimpsest_column kColumns[] = {
         sdk::plain_column("set", PALIMPSEST_TEXT, "", "The set of questions that the row is about."),
-        sdk::mean_column("accuracy", "1",
+        sdk::mean_column("choice_accuracy", "1",
                          "Share of the questions whose correct choice has the greatest log p(choice | context), summed "
                          "over its tokens. In a summary: the mean over sets."),
-        sdk::mean_column("accuracy_normalised", "1",
-                         "As accuracy, with log p(choice | context) divided by the number of characters of the "
+        sdk::mean_column("choice_accuracy_normalised", "1",
+                         "As choice_accuracy, with log p(choice | context) divided by the number of characters of the "
                          "choice."),
         sdk::mean_column("choice_margin", "nat",
                          "Mean over questions of log p(correct choice | context) - log p(best wrong choice | "
                          "context)."),
         sdk::plain_column("chance", PALIMPSEST_FLOAT64, "1",
-                          "Accuracy of guessing: mean over questions of 1 / its number of choices."),
+                          "The choice_accuracy of guessing: mean over questions of 1 / its number of choices."),
         sdk::plain_column("questions", PALIMPSEST_INT64, "question", "Questions of the set that were asked."),
     };
     return kColumns;

@@ -5,7 +5,8 @@
 
 namespace palimpsest::retention {
 
-// What is measured of one target. Numbers: all_top1, first_top1, generated, logp, logp_mean, rank, margin.
+// What is measured of one target. Numbers: all_top1, first_top1, generated, margin, logp, logp_mean, rank. The first
+// rate and the first mean are the primary outcomes, which the host's contrasts are about.
 inline constexpr int kOutcomes = 7;
 
 #define PALIMPSEST_ALL_TOP1(of) \
@@ -26,14 +27,14 @@ inline constexpr int kOutcomes = 7;
   ") - log p(best other token), both after the prompt. The primary continuous outcome. " \
   "NaN where both targets share their first token."
 
-#define PALIMPSEST_OUTCOMES(suffix, of, baseline, gate)                              \
-  rate_column("all_top1" suffix, PALIMPSEST_ALL_TOP1(of), baseline, gate),           \
-      rate_column("first_top1" suffix, PALIMPSEST_FIRST_TOP1(of), baseline),         \
-      rate_column("generated" suffix, PALIMPSEST_GENERATED(of), baseline),           \
-      mean_column("logp" suffix, "nat", PALIMPSEST_LOGP(of)),                        \
-      mean_column("logp_mean" suffix, "nat/token", PALIMPSEST_LOGP_MEAN(of)),        \
-      plain_column("rank" suffix, PALIMPSEST_FLOAT64, "token", PALIMPSEST_RANK(of)), \
-      mean_column("margin" suffix, "nat", PALIMPSEST_MARGIN(of))
+#define PALIMPSEST_OUTCOMES(suffix, of, baseline, gate)                       \
+  rate_column("all_top1" suffix, PALIMPSEST_ALL_TOP1(of), baseline, gate),    \
+      rate_column("first_top1" suffix, PALIMPSEST_FIRST_TOP1(of), baseline),  \
+      rate_column("generated" suffix, PALIMPSEST_GENERATED(of), baseline),    \
+      mean_column("margin" suffix, "nat", PALIMPSEST_MARGIN(of)),             \
+      mean_column("logp" suffix, "nat", PALIMPSEST_LOGP(of)),                 \
+      mean_column("logp_mean" suffix, "nat/token", PALIMPSEST_LOGP_MEAN(of)), \
+      plain_column("rank" suffix, PALIMPSEST_FLOAT64, "token", PALIMPSEST_RANK(of))
 
 // The fact's own target: what it is to be remembered for.
 #define PALIMPSEST_OWN "the fact's own target (edited facts: target_new, intrinsic facts: target_true)"

@@ -98,10 +98,13 @@ class Retention : public sdk::Metric {
     const auto unless_shared = [&](const sdk::Value& value) {
       return subject.shared_first_token ? sdk::missing : value;
     };
-    return {score.all_greedy(),         unless_shared(first.rank == 0),
-            says(continuation, target), score.logp(),
-            score.logp_mean(),          unless_shared(static_cast<double>(first.rank)),
-            unless_shared(first.margin)};
+    return {score.all_greedy(),
+            unless_shared(first.rank == 0),
+            says(continuation, target),
+            unless_shared(first.margin),
+            score.logp(),
+            score.logp_mean(),
+            unless_shared(static_cast<double>(first.rank))};
   }
 
   static sdk::Value mixed(const Subject& subject, const std::vector<sdk::Value>& of_new,

@@ -24,13 +24,14 @@ constexpr std::array<palimpsest_column, 8> kColumns = {
     rate("type_target_new", "The greedy answer begins with target_new, as whole words."),
     rate("type_target_true", "It begins with target_true, and not with target_new."),
     rate("type_other_target",
-         "It begins with another target of the relation or an alias of the fact, and with neither of its targets."),
+         "It begins with another target of the relation, target_new or target_true of any of its facts, and with "
+         "neither of the fact's own."),
     rate("type_capitalised", "It begins with a capitalised word that is none of these."),
     rate("type_function_word", "It begins with a word of the committed list of function words, in lower case."),
     rate("type_other", "It begins with anything else: another word, a number, a sign, or nothing."),
     text("token_type",
          "Which of the six it is: target_new, target_true, other_target, capitalised, function_word, other."),
-    text("answer", "The greedy answer that the type was read from."),
+    text("greedy_answer", "The greedy answer that the type was read from."),
 };
 
 class TokenTypes : public sdk::Metric {
@@ -48,7 +49,7 @@ class TokenTypes : public sdk::Metric {
               .at_most(50));
     }
   };
-  static constexpr sdk::Info kInfo{"token_types", "1.0.0", "What kind of word the model answers each prompt with."};
+  static constexpr sdk::Info kInfo{"token_types", "1.1.0", "What kind of word the model answers each prompt with."};
 
   TokenTypes(sdk::Host, const Parameters& parameters) : p_(parameters) {}
 
@@ -62,7 +63,7 @@ class TokenTypes : public sdk::Metric {
     options.max_new_tokens = static_cast<std::int32_t>(p_.answer_tokens);
     const auto answers = request.model.generate(prompts, options);
     for (std::size_t i = 0; i < answers.size(); ++i) {
-      const Type type = type_of(answers[i].text, known(request.facts[i]));
+      const Type type = type_of(answers[i].text, answers_of(request.facts[i]));
       std::vector<sdk::Value> row;
       for (std::size_t t = 0; t < kNames.size(); ++t) row.emplace_back(t == static_cast<std::size_t>(type));
       row.emplace_back(std::string(kNames[static_cast<std::size_t>(type)]));
@@ -72,10 +73,9 @@ class TokenTypes : public sdk::Metric {
   }
 
  private:
-  static Answers known(const sdk::Fact& fact) {
-    Answers answers{fact.target_new(), fact.target_true(), fact.relation_targets()};
-    for (auto& alias : fact.aliases()) answers.others.push_back(std::move(alias));
-    return answers;
+  // A fact's aliases are other names of its subject, so none of them is an answer.
+  static Answers answers_of(const sdk::Fact& fact) {
+    return {fact.target_new(), fact.target_true(), fact.relation_targets()};
   }
 
   Parameters p_;

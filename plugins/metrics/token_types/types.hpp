@@ -22,7 +22,7 @@ inline constexpr std::array<const char*, 6> kNames = {"target_new",  "target_tru
 // What an answer may be, besides its words.
 struct Answers {
   std::string target_new, target_true;  // "": none
-  std::vector<std::string> others;      // other targets of the relation, and aliases
+  std::vector<std::string> others;      // other targets of the relation
 };
 
 // White space and opening quotes and brackets before the first word.

@@ -86,7 +86,7 @@ class Classification : public sdk::RowTask<Row> {
                          "Mean of 2 TP / (2 TP + FP + FN) over the labels that occur, as truth or as prediction."),
         sdk::plain_column("majority", PALIMPSEST_FLOAT64, "1",
                           "Share of the most frequent true label: the accuracy of always giving it."),
-        sdk::plain_column("examples", PALIMPSEST_INT64, "example", "Held-out texts that the score was taken over."),
+        sdk::plain_column("examples", PALIMPSEST_INT64, "example", "Held-out examples that the score was taken over."),
     };
     return kColumns;
   }

@@ -65,7 +65,7 @@ class Instruction : public sdk::RowTask<Row> {
       return std::tuple_cat(own, sdk::row_fields<Parameters>());
     }
   };
-  static constexpr sdk::Info kInfo{"instruction", "1.0.0",
+  static constexpr sdk::Info kInfo{"instruction", "1.1.0",
                                    "Instruction tuning in the Alpaca schema; scored by exact match and likelihood."};
 
   Instruction(sdk::Host host, const Parameters& parameters)
@@ -93,10 +93,9 @@ class Instruction : public sdk::RowTask<Row> {
 
   std::span<const palimpsest_column> score_columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        sdk::mean_column("exact_match", "1",
+        sdk::mean_column("response_exact_match", "1",
                          "Share of the held-out examples whose greedy continuation is the response, white space around "
-                         "it, case and a "
-                         "final full stop aside; of a response of one line only the first line counts."),
+                         "it, case and a final full stop aside; of a response of one line only the first line counts."),
         sdk::mean_column("response_logp", "nat",
                          "Mean over the examples of log p(response, end of text included | prompt)."),
         sdk::mean_column(

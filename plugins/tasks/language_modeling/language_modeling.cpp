@@ -42,7 +42,7 @@ class LanguageModeling : public sdk::FineTuneTask {
       return std::tuple_cat(own, sdk::dataset_fields<Parameters>());
     }
   };
-  static constexpr sdk::Info kInfo{"language_modeling", "1.0.0",
+  static constexpr sdk::Info kInfo{"language_modeling", "1.1.0",
                                    "Causal language modelling on a text file; scored by perplexity."};
 
   LanguageModeling(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
@@ -68,10 +68,10 @@ class LanguageModeling : public sdk::FineTuneTask {
 
   std::span<const palimpsest_column> score_columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        sdk::mean_column("validation_loss", "nat/token",
+        sdk::mean_column("validation_nll", "nat/token",
                          "Mean over all predicted tokens of the held-out documents of -log p(token | tokens before it "
                          "in its document)."),
-        sdk::mean_column("perplexity", "1", "exp(validation_loss) of the held-out documents.",
+        sdk::mean_column("validation_perplexity", "1", "exp(validation_nll) of the held-out documents.",
                          PALIMPSEST_GATE_PERPLEXITY),
         sdk::plain_column("tokens", PALIMPSEST_INT64, "token", "Predicted tokens that the score was taken over."),
         sdk::plain_column("documents", PALIMPSEST_INT64, "document",

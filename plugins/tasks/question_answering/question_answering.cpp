@@ -96,7 +96,7 @@ class QuestionAnswering : public sdk::RowTask<Row> {
             "missing where there are none."),
         sdk::plain_column("yes_no_examples", PALIMPSEST_INT64, "example",
                           "Questions answered by yes or no among those scored."),
-        sdk::plain_column("examples", PALIMPSEST_INT64, "example", "Held-out questions that the score was taken over."),
+        sdk::plain_column("examples", PALIMPSEST_INT64, "example", "Held-out examples that the score was taken over."),
     };
     return kColumns;
   }

@@ -73,7 +73,7 @@ class MyMethod : public sdk::FineTuneTask {
   // The task's own measure of success: columns as a metric declares them, rows about no single fact (-1).
   std::span<const palimpsest_column> score_columns() const override {
     static constexpr palimpsest_column kColumns[] = {
-        sdk::mean_column("validation_loss", "nat/token",
+        sdk::mean_column("continuation_nll", "nat/token",
                          "Mean of -log p(token | tokens before it) over what follows the given tokens of the held-out "
                          "rows.")};
     return kColumns;

@@ -48,7 +48,7 @@ TEST(MyMethod, ScoresTheTokensThatFollow) {
   }
   const auto rows = task.score();
   ASSERT_EQ(rows.size(), 1U);
-  EXPECT_NEAR(std::get<double>(rows[0].values.at("validation_loss")), sum / static_cast<double>(tokens), 1e-4);
+  EXPECT_NEAR(std::get<double>(rows[0].values.at("continuation_nll")), sum / static_cast<double>(tokens), 1e-4);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Columns of a metric or of a task's score, by what the host does with them: palimpsest_column without its constants.
 //
-// Names, units and docs are constants of the library, so the results are too and fit into a static constexpr list.
+// Names, units and docs are constants of the library, so the results are too and fit into a static constexpr list. Its
+// order counts: a metric's primary outcomes, which the host's contrasts are about, are the first rate with a baseline
+// and the first mean in a unit other than "1".
 #pragma once
 
 #include "palimpsest/types.h"

@@ -108,7 +108,9 @@ class Host {
     return Tensor::adopt(host_, out);
   }
 
-  // Opens the user's file; rows are split by the experiment's seed and, if asked, go through its irrelevance filter.
+  // Opens the user's file; rows are split by the experiment's seed and, if asked, go through its irrelevance filter. A
+  // metric gets either only with the parameters `validation_share` and `filter` (dataset_task.hpp): by these names the
+  // program knows that its measurements follow from all facts of the experiment.
   Dataset open_dataset(std::string_view path, const std::vector<std::string>& columns, double validation_share,
                        bool filter) const {
     std::vector<palimpsest_text> names;

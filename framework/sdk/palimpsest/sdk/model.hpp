@@ -174,7 +174,7 @@ struct GenerationOptions {
   std::vector<std::string> stop_texts;
   double temperature = 0;  // 0: greedy
   double top_p = 1;
-  std::string stream;
+  std::string stream;  // of random numbers; every prompt draws from one of its own, by its place in the list
 };
 
 struct Continuation {
