@@ -104,7 +104,8 @@ Arguments parse_arguments(std::string_view command, const std::vector<Positional
       throw UsageError(cat(command, ": --", option.name, " was given more than once", pointer(command)));
     }
   }
-  if (arguments.positional.size() > positional.size()) {
+  const bool any_number = !positional.empty() && positional.back().repeated;
+  if (arguments.positional.size() > positional.size() && !any_number) {
     throw UsageError(
         cat(command, ": one word too many: \"", arguments.positional[positional.size()], "\"", pointer(command)));
   }

@@ -27,6 +27,7 @@ struct Option {
 struct Positional {
   std::string placeholder;  // "FILE"
   bool required = true;
+  bool repeated = false;  // only the last one of a command
 };
 
 struct Arguments {

@@ -5,12 +5,17 @@
 #include <algorithm>
 #include <iostream>
 #include <set>
+#include <span>
 #include <sstream>
+#include <system_error>
+#include <utility>
 
 #include "base/error.hpp"
 #include "config/disjoint.hpp"
+#include "data/text_source.hpp"
 #include "experiment/catalog.hpp"
 #include "experiment/devices.hpp"
+#include "experiment/moments.hpp"
 #include "experiment/trials.hpp"
 #include "model/checkpoint.hpp"
 #include "model/tokenizer/tokenizer.hpp"
@@ -42,12 +47,21 @@ class Checker {
       if (once(cat(e.facts.file.path.string(), "|", e.facts.first, "|", e.facts.limit, "|", e.facts.edited, "|",
                    e.facts.intrinsic)))
         attempt([&] { check_counts(e.facts); });
+      if (once(cat(e.facts.file.path.string(), e.facts.format, e.facts.zsre_target, "|", e.facts.first, "|",
+                   e.facts.limit, "|", e.facts.selection, "|", e.facts.known, "|", e.facts.min_probability > 0)))
+        attempt([&] { check_true_answers(e); });
+      check_texts(e);
     }
     if (expansion.search) check_objective(*expansion.search, expansion.cells.front().experiment);
     attempt([&] { check_output(expansion.cells.front().experiment.experiment.output); });
     if (!found_.problems.empty()) return;
     attempt([&] { found_.plan = std::make_unique<experiment::Plan>(document_, setup_.environment()); });
-    if (found_.problems.empty()) warn_without_control(expansion.cells);
+    if (found_.plan) check_moments();
+    if (found_.problems.empty()) {
+      warn_without_control(expansion.cells);
+    } else {
+      found_.plan.reset();
+    }
   }
 
  private:
@@ -138,6 +152,63 @@ class Checker {
       fail(ErrorCode::kInvalidArgument, facts.file.given, " gives ", rows,
            " facts to draw from (facts.first = ", facts.first, ", facts.limit = ", facts.limit,
            "); facts.edited + facts.intrinsic = ", facts.edited + facts.intrinsic, " are wanted");
+    }
+  }
+
+  // The margin of a matched control is that of its true answer. Where facts need not be known, one without may be
+  // drawn.
+  void check_true_answers(const config::Experiment& e) {
+    const config::FactsSection& f = e.facts;
+    const auto file = found_.facts.find(f.file.path.string());
+    if (f.selection != "matched" || f.known || f.min_probability > 0 || file == found_.facts.end()) return;
+    const std::span<const data::Fact> all = file->second.facts;
+    const std::size_t first = std::min(all.size(), static_cast<std::size_t>(f.first));
+    const std::size_t rows = f.limit > 0 ? static_cast<std::size_t>(f.limit) : all.size();
+    const std::span<const data::Fact> considered = all.subspan(first, std::min(rows, all.size() - first));
+    const auto has_none = [](const data::Fact& fact) { return fact.target_true.empty(); };
+    const auto found = std::find_if(considered.begin(), considered.end(), has_none);
+    if (found == considered.end()) return;
+    const config::Entry* section = e.resolved.find("facts");
+    const config::Entry* key = section->value.as<config::Table>().find("selection");
+    fail(ErrorCode::kInvalidArgument, key->value.position.text(),
+         ": facts.selection: found \"matched\" with facts.known = false, expected a true answer of every fact: "
+         "controls are matched by its margin; the fact ",
+         found->id, " of ", f.file.given, " has none (", std::count_if(considered.begin(), considered.end(), has_none),
+         " of the ", considered.size(), " facts considered)");
+  }
+
+  // What plugins will open. The columns that they want are theirs to know.
+  void check_texts(const config::Experiment& e) {
+    std::vector<std::pair<const char*, const config::PluginChoice*>> choices = {
+        {"editor", &e.editor}, {"augmenter", &e.augmenter}, {"freeze_policy", &e.freeze_policy}, {"task", &e.task}};
+    for (const auto& metric : e.metrics) choices.emplace_back("metric", &metric);
+    for (const auto& [kind, choice] : choices) {
+      const config::PluginSpec* plugin = choice->id.empty() ? nullptr : setup_.catalog().find(kind, choice->id);
+      if (plugin == nullptr) continue;
+      for (const config::KeySpec& parameter : plugin->parameters) {
+        const auto value = choice->parameters.find(parameter.name);
+        if (parameter.type != config::Type::path || value == choice->parameters.end()) continue;
+        const fs::path file = value->second.as<std::string>();
+        std::error_code unreadable;
+        if (!data::text_format(file) || !once("text|" + file.string()) || !fs::is_regular_file(file, unreadable))
+          continue;
+        attempt([&] { data::check_text_source(file); });
+      }
+    }
+  }
+
+  // What second moments that are not stored yet are made of.
+  void check_moments() {
+    for (const auto& node : found_.plan->nodes()) {
+      if (node.kind != experiment::NodeKind::kSecondMoments || found_.plan->is_done(node)) continue;
+      const config::Experiment& e = found_.plan->cells()[node.cell].experiment;
+      const config::SecondMomentsSection& moments = e.second_moments;
+      if (moments.import.set()) {
+        const std::int64_t width = found_.models.at(e.model.path.path.string()).config.mlp_width;
+        attempt([&] { experiment::check_import(moments.import.path, node.layers, width); });
+      } else if (once("documents|" + moments.file.path.string())) {
+        attempt([&] { experiment::read_documents(moments); });
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 // Everything that can be known to be wrong before any long work, found together: the configuration's problems, then the
-// model, the tokenizer, the facts, the output folder, the device, what the editors need.
+// model, the tokenizer, the facts, the texts that plugins will open, the output folder, the device, what the editors
+// need and what their second moments are made of. Not known: the columns that a plugin wants of its file.
 #pragma once
 
 #include <map>

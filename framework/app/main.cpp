@@ -35,14 +35,14 @@ const std::vector<Command>& commands() {
   namespace app = palimpsest::app;
   static const std::vector<Command> all = {
       {"run",
-       {{"FILE"}},
+       {{"FILE", true, true}},
        {kSet,
         {"jobs", "N", "worker processes at the same time (default: run.jobs of the file)"},
-        {"limit", "N", "end after N cells that were not finished before"},
+        {"limit", "N", "end after N cells that were not finished before, of each file"},
         {"devices", "LIST",
          "one device for each worker in turn, e.g. cuda:0,cuda:1, in place of model.device; without --jobs as many "
          "workers"}},
-       "run an experiment; the same command goes on where an earlier run stopped",
+       "run an experiment, or one after the other; the same command goes on where an earlier run stopped",
        app::run_command},
       {"plan",
        {{"FILE"}},
@@ -101,9 +101,14 @@ const std::vector<Command>& commands() {
   return all;
 }
 
+std::string words_of(const Positional& positional) {
+  const std::string words = positional.placeholder + (positional.repeated ? "..." : "");
+  return positional.required ? words : "[" + words + "]";
+}
+
 std::string usage_of(const Command& command) {
   std::string text = command.name;
-  for (const Positional& p : command.positional) text += p.required ? " " + p.placeholder : " [" + p.placeholder + "]";
+  for (const Positional& p : command.positional) text.append(" ").append(words_of(p));
   for (const Option& o : command.options) {
     text += " [--" + o.name + " " + o.placeholder + "]" + (o.repeated ? "..." : "");
   }
@@ -121,8 +126,7 @@ void print_help() {
   for (const Command& command : commands()) {
     if (command.hidden) continue;
     std::string left = command.name;
-    for (const Positional& p : command.positional)
-      left += p.required ? " " + p.placeholder : " [" + p.placeholder + "]";
+    for (const Positional& p : command.positional) left.append(" ").append(words_of(p));
     line(left, command.summary);
   }
   std::cout << "\nOptions:\n";

@@ -26,6 +26,29 @@ void rethrow_with_context(const Error& error, std::string_view context) {
   throw Error(error.code(), cat(context, ": ", error.what()));
 }
 
+std::string in_quotes(std::string_view text, std::size_t most) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  std::size_t count = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte & 0xC0) != 0x80 && ++count > most) {
+      out += "...";
+      break;
+    }
+    if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20 || byte == 0x7F) {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});

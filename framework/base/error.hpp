@@ -56,6 +56,9 @@ template <typename... Parts>
 // `context: message`, same code: for callers that know where the thing that failed stood.
 [[noreturn]] void rethrow_with_context(const Error& error, std::string_view context);
 
+// A text as messages quote it: in quotes, control characters escaped, cut after `most` code points.
+std::string in_quotes(std::string_view text, std::size_t most = 60);
+
 // Of `candidates`, the one nearest to `word` by edit distance, or "" when none is near (distance above a third of the
 // length).
 template <typename Range>

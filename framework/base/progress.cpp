@@ -32,16 +32,6 @@ std::optional<int> supervisor_descriptor() {
   return descriptor;
 }
 
-// Progress that cannot be written is no reason to stop the work: errors are dropped.
-void write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = ::write(descriptor, text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(put));
-  }
-}
-
 std::string one_field(std::string_view text) {
   std::string out(text);
   std::replace_if(out.begin(), out.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
@@ -57,12 +47,6 @@ std::string number_text(double value) {
 int percent(const ProgressState& state) {
   const double share = static_cast<double>(state.done) / static_cast<double>(state.total);
   return static_cast<int>(std::floor(100.0 * std::clamp(share, 0.0, 1.0)));
-}
-
-int terminal_columns(int descriptor) {
-  winsize size{};
-  if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
 }
 
 template <typename Number>
@@ -82,6 +66,21 @@ Clock::duration least_interval(ProgressStyle style) {
 }
 
 }  // namespace
+
+void write_progress(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(descriptor, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(put));
+  }
+}
+
+int terminal_columns(int descriptor) {
+  winsize size{};
+  if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
 
 ProgressSink default_progress_sink() {
   if (const auto descriptor = supervisor_descriptor()) return {ProgressStyle::kMachine, *descriptor};
@@ -120,7 +119,7 @@ Progress::Progress(std::string label, std::int64_t total, std::string unit, std:
 
 Progress::~Progress() {
   const std::lock_guard guard(mutex_);
-  if (!finished_ && sink_.style == ProgressStyle::kBar) write_all(sink_.descriptor, "\n");
+  if (!finished_ && sink_.style == ProgressStyle::kBar) write_progress(sink_.descriptor, "\n");
 }
 
 void Progress::advance(std::int64_t by) {
@@ -151,16 +150,16 @@ void Progress::show(bool last) {
     case ProgressStyle::kBar: {
       // The cursor goes back to the line's start, so that a log message lands there and not behind the bar.
       const std::string bar = progress_bar(state_, terminal_columns(sink_.descriptor) - 1);
-      write_all(sink_.descriptor, cat("\r", bar, "\x1b[K", last ? "\n" : "\r"));
+      write_progress(sink_.descriptor, cat("\r", bar, "\x1b[K", last ? "\n" : "\r"));
       break;
     }
     case ProgressStyle::kLines:
       // Work that ended before its first line stays silent.
       if (last && now - start_ < least_interval(sink_.style)) break;
-      write_all(sink_.descriptor,
-                cat(progress_line(state_), last ? cat(", took ", duration_text(state_.seconds)) : "", "\n"));
+      write_progress(sink_.descriptor,
+                     cat(progress_line(state_), last ? cat(", took ", duration_text(state_.seconds)) : "", "\n"));
       break;
-    case ProgressStyle::kMachine: write_all(sink_.descriptor, cat(machine_line(state_), "\n")); break;
+    case ProgressStyle::kMachine: write_progress(sink_.descriptor, cat(machine_line(state_), "\n")); break;
     case ProgressStyle::kSilent: break;
   }
   shown_ = now;
@@ -248,7 +247,7 @@ std::optional<MachineLine> parse_machine_line(std::string_view line) {
 bool tell_supervisor(std::string_view kind, std::string_view text) {
   const auto descriptor = supervisor_descriptor();
   if (!descriptor) return false;
-  write_all(*descriptor, cat(one_field(kind), "\t", one_field(text), "\n"));
+  write_progress(*descriptor, cat(one_field(kind), "\t", one_field(text), "\n"));
   return true;
 }
 

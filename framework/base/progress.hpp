@@ -32,6 +32,10 @@ struct ProgressSink {
 // terminal that can rewrite its line.
 ProgressSink default_progress_sink();
 
+// What every view of progress needs. Progress that cannot be written is no reason to stop the work: errors are dropped.
+void write_progress(int descriptor, std::string_view text);
+int terminal_columns(int descriptor);  // 80 where it is no terminal
+
 // How far something is. `total` 0 means that the end is not known.
 struct ProgressState {
   std::string label;

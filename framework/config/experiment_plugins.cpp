@@ -37,6 +37,7 @@ PluginChoice Maker::choose(const Table& table, const Position& where, const std:
   PluginChoice choice;
   choice.position = where;
   if (!plugin) return choice;
+  check_layers(resolved, prefix, *plugin, layer_context(kind));
   choice.id = plugin->id;
   choice.version = plugin->version;
   for (const Entry& entry : resolved.entries) {

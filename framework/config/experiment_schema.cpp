@@ -167,9 +167,13 @@ TableSpec facts() {
            .to(1),
        integer("edited", 10, "Number of edited facts per cell.").unit("facts"),
        integer("intrinsic", 20, "Number of intrinsic facts per cell, the control.").unit("facts"),
-       choice("selection", {"random", "matched"},
-              "How intrinsic facts are drawn: by lot, or matched: those whose margin at the start of fine-tuning is "
-              "nearest to an edited fact's."),
+       choice(
+           "selection", {"random", "matched"},
+           "How intrinsic facts are drawn: by lot, or matched: those whose margin is nearest to an edited fact's, "
+           "right "
+           "after the first edit of the group's first cell that edits (cells that are compared share their controls; "
+           "in scope isolated a control's margin is the unedited model's). Where replicates swap roles, the facts "
+           "that the paired replicate edits are controls in any case, and the places left are filled by margin."),
        number("caliper", 1,
               "With `selection = \"matched\"`, the largest difference of margins that is a match; edited "
               "facts without one are counted. 0: no limit.")
@@ -290,7 +294,8 @@ TableSpec training() {
               "The rate after warm-up: falling to 0 in a line or a cosine, or "
               "constant."),
        number("warmup", 0.1, "Share of all steps in which the rate rises from 0.").to(1).unit("share of steps"),
-       integer("block_size", 128, "Length of a packed training sequence; a task's padded examples are cut at it.")
+       integer("block_size", 128,
+               "Length of a packed training sequence; of a task whose examples are rows, longer ones are left out.")
            .from(2)
            .unit("tokens"),
        integer("batch_size", 8, "Sequences per forward and backward pass.").from(1).unit("sequences"),

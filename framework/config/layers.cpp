@@ -161,4 +161,36 @@ Table resolve_layers(Table table, const std::string& prefix, const PluginSpec& p
   return table;
 }
 
+void check_layers(const Table& table, const std::string& prefix, const PluginSpec& plugin,
+                  const LayerContext& context) {
+  std::optional<std::int64_t> layers;  // of the model, asked for when the first parameter needs it
+  for (const KeySpec& spec : plugin.parameters) {
+    const Entry* entry = is_layer(spec) ? table.find(spec.name) : nullptr;
+    const std::string key = prefix + "." + join_key({spec.name});
+    if (!entry || context.model.empty() || context.check.failed.contains(key)) continue;
+    if (!layers) {
+      try {
+        layers = context.catalog.model_shape(context.model).layers;
+      } catch (const Error&) {
+        return;
+      }
+    }
+    const auto check = [&](const Value& value, const char* where, const char* what) {
+      // What lies below 0 is the plugin's own: -1 is the last layer, or none.
+      if (value.as<std::int64_t>() < *layers) return;
+      context.check.add(value.position, key,
+                        cat("found ", describe(value), where, ", expected ", what, " from 0 to ", *layers - 1,
+                            ": the model has ", *layers, *layers == 1 ? " layer" : " layers"));
+    };
+    if (spec.type == Type::integer) {
+      check(entry->value, "", "a layer");
+    } else {
+      for (Value item : entry->value.as<Array>()) {
+        if (!item.position.source) item.position = entry->value.position;  // of a default
+        check(item, " in the list", "layers");
+      }
+    }
+  }
+}
+
 }  // namespace palimpsest::config

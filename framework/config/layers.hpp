@@ -2,7 +2,7 @@
 //
 // A parameter whose unit is "layer" holds a layer's number, or several. In a file it may also be a fraction of the
 // depth (0.35) or "auto", the layers published for the model. Both become numbers here, so that checks, keys of stages
-// and results know numbers only.
+// and results know numbers only. The numbers are compared with the model's depth, which is known before any work.
 #pragma once
 
 #include <string>
@@ -31,5 +31,9 @@ struct LayerContext {
 // `table`, a table of `plugin`'s parameters named `prefix`, with its relative layers as numbers. What cannot be
 // resolved becomes a problem, and 0. Values that are no layers are check_table()'s matter and stay.
 Table resolve_layers(Table table, const std::string& prefix, const PluginSpec& plugin, const LayerContext& context);
+
+// Adds a problem for every layer in `table`, a checked table of `plugin`'s parameters named `prefix`, that the model
+// does not have. Nothing where the model cannot be read: that is said of the model itself.
+void check_layers(const Table& table, const std::string& prefix, const PluginSpec& plugin, const LayerContext& context);
 
 }  // namespace palimpsest::config

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 #include "config/document.hpp"
 
 namespace palimpsest::config {
@@ -17,48 +18,19 @@ namespace {
 // Levels in all, dotted parts included: a bound for the parser's stack, far above what convert() then accepts.
 constexpr int kMaxStackLevels = 4 * kMaxNesting;
 
-// Length of the UTF-8 sequence at `at`, 0 if it is not valid (overlong, surrogate, above U+10FFFF, cut).
-std::size_t utf8_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
-  };
-  const unsigned first = byte(at);
-  if (first < 0x80) return 1;
-  std::size_t length = 0;
-  unsigned low = 0x80, high = 0xBF;
-  if (first >= 0xC2 && first <= 0xDF) {
-    length = 2;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    length = 3;
-    if (first == 0xE0) low = 0xA0;
-    if (first == 0xED) high = 0x9F;
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    length = 4;
-    if (first == 0xF0) low = 0x90;
-    if (first == 0xF4) high = 0x8F;
-  } else {
-    return 0;
-  }
-  if (byte(at + 1) < low || byte(at + 1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (byte(at + i) < 0x80 || byte(at + i) > 0xBF) return 0;
-  }
-  return length;
-}
-
 class Scanner {
  public:
   Scanner(std::string_view text, const std::shared_ptr<const Source>& source) : text_(text), source_(source) {}
 
   void check_utf8() {
     while (at_ < text_.size()) {
-      const std::size_t length = utf8_length(text_, at_);
-      if (length == 0) {
+      const Utf8Step next = utf8_step(text_, at_);
+      if (!next.ok) {
         constexpr char kHex[] = "0123456789abcdef";
         const auto byte = static_cast<unsigned char>(text_[at_]);
         refuse("invalid UTF-8: found the byte 0x", kHex[byte >> 4], kHex[byte & 15], ", expected UTF-8 text");
       }
-      step(length);
+      step(next.size);
     }
     at_ = 0, line_ = 1, column_ = 1;
   }

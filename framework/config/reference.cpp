@@ -89,11 +89,13 @@ This makes 2 x 3 x 2 = 12 cells, among them `frozen,weight_decay=0.01,r1`.
   `layers`. It chooses nothing. So one file per model can hold the settings of every editor, and a sweep names ids only.
 * **Paths** that are relative are looked for in the folder of the file that sets them (of `--set`: the current folder), then
   in the program's own folder, then in its home. The home is PALIMPSEST_HOME, or `.palimpsest` in the program's folder; a path
-  that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts.
+  that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts. Of a plugin's files
+  those that end in .txt, .jsonl, .json or .csv are then read as text, and one that is not UTF-8 or has a broken row is refused;
+  which columns a plugin wants is known only when it opens its file.
 * **Layers**: a parameter whose unit is `layer` holds a layer's number, counted from 0, or a list of them. In place of a number there
   may be a fraction of the depth, from 0 and below 1 (`layer = 0.35` is layer 17 of 48), and in place of the whole value `"auto"`, the
   layers published for a model of the same family, depth, width and vocabulary (`configs/models/published.toml`), which its fine-tuned
-  relatives have too. Results record the numbers.
+  relatives have too. A layer that the model does not have is refused before any work. Results record the numbers.
 * A whole number is accepted where a number is wanted, not the reverse.
 * Limits: )";
 
@@ -104,7 +106,8 @@ Each key of `[sweep]` is a dotted key of the experiment, its value a list of alt
 
 * An alternative may be a whole table: `editor = [{ id = "rome", layer = 5 }, { id = "none" }]`; for `metric`, a whole list.
 * `[[sweep.variants]]` are named overlays, together one more axis: each has a `name` and any tables of the experiment, which are
-  laid over the file as `--set` would. A swept key and a variant that set the same key: the variant wins.
+  laid over the file as `--set` would. A variant that sets a swept key stands at that alternative alone and is not crossed with the
+  others: `freeze_policy = { id = "none" }` in the unedited control of a sweep over policies.
 * The order of the cells is the order of the file: keys, then variants, then replicates, the last moving fastest.
 * A cell's name is the variant's, then `key=value` for each swept key (its last part, or the whole key where two share it), then
   `r` and the replicate. It is a file name; the full values stand in the results.

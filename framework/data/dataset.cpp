@@ -12,11 +12,6 @@ namespace palimpsest::data {
 namespace {
 
 std::int64_t validation_size(const DatasetOptions& options, std::int64_t rows) {
-  if (options.validation_rows >= 0) return options.validation_rows;
-  if (options.validation_rows != -1) {
-    fail(ErrorCode::kInvalidArgument, "validation rows: found ", options.validation_rows,
-         ", expected 0 or more (-1 to give a share instead)");
-  }
   if (!(options.validation_share >= 0 && options.validation_share < 1)) {
     fail(ErrorCode::kInvalidArgument, "validation share: found ", options.validation_share,
          ", expected 0 or more and below 1");

@@ -24,9 +24,8 @@ struct DatasetOptions {
   TextSourceOptions source;
   FilterOptions filter;
   // The held-out sample: a share in [0, 1) of the rows that the filter kept, rounded to the nearest row, at least one
-  // if the share is above 0; or, if set (>= 0), a number of rows. 0 holds nothing out.
+  // if the share is above 0.
   double validation_share = 0.1;
-  std::int64_t validation_rows = -1;
   std::uint64_t seed = 0;  // of the sample
 };
 
@@ -58,12 +57,11 @@ class Dataset {
 
   const DatasetCounts& counts() const { return counts_; }
   const std::string& path() const { return source_.path; }
-  TextFormat format() const { return source_.format; }
   const std::string& file_sha256() const { return source_.sha256; }
   // Hex SHA-256 over the columns, their texts and the split: equal exactly when a task sees the same data.
   const std::string& digest() const { return digest_; }
-  // Subjects, aliases and targets that no search by words can find.
-  const std::vector<std::string>& unmatchable() const { return unmatchable_; }
+  // What of the facts the filter cannot find.
+  const std::vector<Unmatchable>& unmatchable() const { return unmatchable_; }
 
  private:
   Dataset() = default;
@@ -75,7 +73,7 @@ class Dataset {
   std::array<std::vector<std::int64_t>, 2> kept_;  // by split: rows of the source
   DatasetCounts counts_;
   std::string digest_;
-  std::vector<std::string> unmatchable_;
+  std::vector<Unmatchable> unmatchable_;
 };
 
 }  // namespace palimpsest::data

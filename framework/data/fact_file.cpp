@@ -85,29 +85,4 @@ FactFile load_facts(const std::filesystem::path& path, const FactOptions& option
   return out;
 }
 
-std::string to_palimpsest_jsonl(std::span<const Fact> facts) {
-  std::string out;
-  for (const Fact& fact : facts) {
-    nlohmann::ordered_json row;
-    row["id"] = fact.id;
-    row["relation"] = fact.relation;
-    row["subject"] = fact.subject;
-    row["prompt"] = fact.prompt;
-    row["target_new"] = fact.target_new;
-    if (!fact.target_true.empty()) row["target_true"] = fact.target_true;
-    row["aliases"] = fact.aliases;
-    row["probes"] = nlohmann::ordered_json::array();
-    for (const Probe& probe : fact.probes) {
-      nlohmann::ordered_json p;
-      p["kind"] = probe.kind;
-      p["prompt"] = probe.prompt;
-      if (!probe.target.empty()) p["target"] = probe.target;
-      if (!probe.split.empty()) p["split"] = probe.split;
-      row["probes"].push_back(std::move(p));
-    }
-    out += row.dump() + "\n";
-  }
-  return out;
-}
-
 }  // namespace palimpsest::data

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -34,8 +33,5 @@ struct FactOptions {
 // option, text that is not UTF-8, a file without rows, or wrong rows (up to 20, each `file:line: field: found,
 // expected`).
 FactFile load_facts(const std::filesystem::path& path, const FactOptions& options);
-
-// One fact a line in the project's own schema (importers/palimpsest.cpp), readable by load_facts.
-std::string to_palimpsest_jsonl(std::span<const Fact> facts);
 
 }  // namespace palimpsest::data

@@ -189,27 +189,27 @@ class RelevanceFilter::Automaton {
 
 RelevanceFilter::RelevanceFilter(std::span<const FilterFact> facts, const FilterOptions& options) : options_(options) {
   Automaton::Patterns patterns;
-  std::set<std::string> without_words;
-  const auto add = [&](std::string_view text, Reason reason) {
+  std::set<Unmatchable> without_words;
+  const auto add = [&](const Fact& fact, const std::string& text, Reason reason) {
     if (text.empty()) return;
     auto words = words_of(text);
     if (words.empty()) {
-      without_words.emplace(text);
+      without_words.insert({fact.id, text});
     } else {
       patterns[std::move(words)].set(static_cast<std::size_t>(reason));
     }
   };
   for (const FilterFact& item : facts) {
     const Fact& fact = *item.fact;
-    add(fact.subject, Reason::kSubject);
-    for (const auto& alias : fact.aliases) add(alias, Reason::kAlias);
+    add(fact, fact.subject, Reason::kSubject);
+    for (const auto& alias : fact.aliases) add(fact, alias, Reason::kAlias);
     if (item.edited) {
-      add(fact.target_new, Reason::kEditedTarget);
-      add(fact.target_true, Reason::kEditedTarget);
+      add(fact, fact.target_new, Reason::kEditedTarget);
+      add(fact, fact.target_true, Reason::kEditedTarget);
     }
     if (item.intrinsic && options.targets_of_intrinsic) {
-      add(fact.target_new, Reason::kIntrinsicTarget);
-      add(fact.target_true, Reason::kIntrinsicTarget);
+      add(fact, fact.target_new, Reason::kIntrinsicTarget);
+      add(fact, fact.target_true, Reason::kIntrinsicTarget);
     }
     const auto [before, behind] = literal_parts(fact.prompt);
     for (const std::string_view part : {before, behind}) {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <bitset>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -41,6 +42,13 @@ struct FilterFact {
   bool intrinsic = false;
 };
 
+// A text of a fact without a single word, such as "!!!", which no search by words can find.
+struct Unmatchable {
+  std::string fact;  // its id
+  std::string text;  // subject, alias or target
+  auto operator<=>(const Unmatchable&) const = default;
+};
+
 struct FilterOptions {
   FilterMode mode = FilterMode::kIrrelevant;
   bool targets_of_intrinsic = false;  // stricter: intrinsic facts' targets count as an edited fact's do
@@ -64,8 +72,8 @@ class RelevanceFilter {
 
   const FilterOptions& options() const { return options_; }
   std::int64_t pattern_count() const;
-  // Subjects, aliases and targets without a single word, such as "!!!", which no search by words can find.
-  const std::vector<std::string>& unmatchable() const { return unmatchable_; }
+  // Sorted, each once.
+  const std::vector<Unmatchable>& unmatchable() const { return unmatchable_; }
   // Hex SHA-256 over mode, options and patterns: part of the content address of what was trained on filtered rows.
   const std::string& digest() const { return digest_; }
 
@@ -74,7 +82,7 @@ class RelevanceFilter {
 
   FilterOptions options_;
   std::unique_ptr<const Automaton> automaton_;
-  std::vector<std::string> unmatchable_;
+  std::vector<Unmatchable> unmatchable_;
   std::string digest_;
 };
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
+#include "base/json_keys.hpp"
 #include "data/text.hpp"
 
 namespace palimpsest::data {
@@ -15,7 +15,7 @@ constexpr int kMostDepth = 32;
 
 // The value, or nothing after an error was added.
 std::optional<json> parse_object(std::string_view piece, std::int64_t line, RowErrors& errors) {
-  std::vector<std::set<std::string>> keys;
+  JsonKeys keys;
   std::string duplicate;
   bool too_deep = false;
   const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
@@ -23,14 +23,7 @@ std::optional<json> parse_object(std::string_view piece, std::int64_t line, RowE
       too_deep = true;
       return false;
     }
-    if (event == json::parse_event_t::object_start) {
-      keys.emplace_back();
-    } else if (event == json::parse_event_t::object_end) {
-      keys.pop_back();
-    } else if (event == json::parse_event_t::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second && duplicate.empty()) duplicate = key;
-    }
+    if (const std::string* key = keys.twice(event, parsed); key != nullptr && duplicate.empty()) duplicate = *key;
     return true;
   };
   try {

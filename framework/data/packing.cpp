@@ -29,7 +29,6 @@ Blocks pack(std::span<const std::vector<std::int64_t>> documents, const PackOpti
   for (const std::size_t i : order) {
     const auto& document = documents[i];
     if (document.empty()) continue;
-    if (options.place == SeparatorPlace::kBefore) out.ids.push_back(options.separator);
     out.ids.insert(out.ids.end(), document.begin(), document.end());
     if (options.place == SeparatorPlace::kBehind) out.ids.push_back(options.separator);
   }

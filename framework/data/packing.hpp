@@ -13,7 +13,6 @@ namespace palimpsest::data {
 
 enum class SeparatorPlace {
   kNone,
-  kBefore,  // in front of every document: a BOS
   kBehind,  // behind every document: an EOS
 };
 

@@ -21,28 +21,4 @@ void RowErrors::throw_if_any() const {
   throw Error(ErrorCode::kInvalidArgument, message);
 }
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kMost = 60;
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  std::size_t count = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte & 0xC0) != 0x80 && ++count > kMost) {
-      out += "...";
-      break;
-    }
-    if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
 }  // namespace palimpsest::data

@@ -35,7 +35,4 @@ class RowErrors {
   std::vector<std::string> errors_;
 };
 
-// A text as errors quote it: in quotes, control characters escaped, cut after 60 code points.
-std::string in_quotes(std::string_view text);
-
 }  // namespace palimpsest::data

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 #include "data/unicode_tables.hpp"
 
 namespace palimpsest::data {
@@ -21,28 +22,6 @@ bool is_space(char32_t code) {
   return code == ' ' || (code >= 0x09 && code <= 0x0D) || code == 0x85 || code == 0xA0 || code == 0x1680 ||
          (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
          code == 0x3000;
-}
-
-// Length of the well-formed sequence at `at`, or 0.
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
-    return at + i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const unsigned low = first == 0xE0 ? 0xA0 : 0x80;
-    const unsigned high = first == 0xED ? 0x9F : 0xBF;
-    return follows(1, low, high) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const unsigned low = first == 0xF0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xF4 ? 0x8F : 0xBF;
-    return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -76,22 +55,10 @@ const CodeTables& code_tables() {
 }
 
 char32_t next_code_point(std::string_view text, std::size_t& at) {
-  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
-  const char32_t first = byte(at);
-  if (first < 0x80) {
-    ++at;
-    return first;
-  }
-  const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (at + length > text.size()) {
-    fail(ErrorCode::kInternal, "a text that was not checked to be UTF-8 ends inside a character at byte ", at);
-  }
-  char32_t code = first & (length == 2 ? 0x1Fu : length == 3 ? 0x0Fu : 0x07u);
-  for (std::size_t i = 1; i < length; ++i) code = (code << 6) | (byte(at + i) & 0x3Fu);
-  at += length;
-  if (code >= kCodeCount)
-    fail(ErrorCode::kInternal, "a text that was not checked to be UTF-8 has a code point above U+10FFFF");
-  return code;
+  const Utf8Step step = utf8_step(text, at);
+  if (!step.ok) fail(ErrorCode::kInternal, "a text that was not checked to be UTF-8 is not, at byte ", at);
+  at += step.size;
+  return step.point;
 }
 
 void append_folded(std::string& out, char32_t code, std::string_view bytes) {
@@ -116,9 +83,9 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
         continue;
       }
     }
-    const std::size_t length = sequence_length(text, at);
-    if (length == 0) return at;
-    at += length;
+    const Utf8Step step = utf8_step(text, at);
+    if (!step.ok) return at;
+    at += step.size;
   }
   return std::nullopt;
 }
@@ -159,15 +126,6 @@ std::string fold_text(std::string_view text) {
       detail::append_folded(out, code, text.substr(from, at - from));
     }
   }
-  return out;
-}
-
-std::string fold_words(std::string_view text) {
-  std::string out;
-  for_each_word(text, [&](std::string_view word) {
-    if (!out.empty()) out.push_back(' ');
-    out.append(word);
-  });
   return out;
 }
 

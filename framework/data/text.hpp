@@ -26,9 +26,6 @@ void require_utf8(std::string_view text, std::string_view file);
 // Case and accents folded, runs of white space as one space, none at the ends; punctuation stays.
 std::string fold_text(std::string_view text);
 
-// The folded words joined by one space: "The Côte d'Ivoire!" -> "the côte d ivoire" (accents decomposed).
-std::string fold_words(std::string_view text);
-
 // White space (ASCII, no-break space, U+2000-U+200A, U+202F, U+3000) cut off both ends.
 std::string_view trimmed(std::string_view text);
 
@@ -51,8 +48,8 @@ void append_folded(std::string& out, char32_t code, std::string_view bytes);
 
 }  // namespace detail
 
-// Calls sink(std::string_view word) for every folded word in order; the view lives until the next call. `text` must be
-// well-formed UTF-8.
+// Calls sink(std::string_view word) for every folded word in order: "The Côte d'Ivoire!" -> "the", "côte" (accents
+// decomposed), "d", "ivoire". The view lives until the next call. `text` must be well-formed UTF-8.
 template <typename Sink>
 void for_each_word(std::string_view text, Sink&& sink) {
   const detail::CodeTables& tables = detail::code_tables();

@@ -6,27 +6,23 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace palimpsest::data {
 
-enum class TextFormat { kText, kJsonl, kCsv };
-enum class TextUnit {
-  kParagraphs,  // a row is what stands between blank lines, its own line ends kept: a document
-  kLines,       // a row is one line that is not blank
+enum class TextFormat {
+  kText,   // .txt: a row is what stands between blank lines, its own line ends kept
+  kJsonl,  // .jsonl, .json
+  kCsv,    // .csv
 };
-std::string_view name_of(TextFormat format);  // "txt", "jsonl", "csv"
-std::string_view name_of(TextUnit unit);      // "paragraphs", "lines"
-TextUnit text_unit(std::string_view name);    // throws Error(kInvalidArgument) with the choices
+// By the name's ending; nothing for another one.
+std::optional<TextFormat> text_format(const std::filesystem::path& path);
 
 struct TextSourceOptions {
-  std::string format;                     // "txt", "jsonl", "csv"; "" = by the name's ending (.json counts as jsonl)
-  TextUnit unit = TextUnit::kParagraphs;  // of .txt
-  std::vector<std::string> columns;       // wanted columns, in this order; empty = .txt: text; CSV: all of the header;
-                                          // JSONL: all of the first row
-  std::vector<std::string> optional_columns;  // wanted too; a row, or a file, without them has "" there
+  std::vector<std::string> columns;  // wanted columns, in this order; empty = .txt: text; CSV: all of the header;
+                                     // JSONL: all of the first row
 };
 
 // Columns: .txt has one, named `text`. JSONL: a text is taken as it is, a number or boolean as its JSON text; null,
@@ -35,7 +31,6 @@ struct TextSourceOptions {
 struct TextSource {
   std::string path;
   std::string sha256;  // of the file's bytes
-  TextFormat format = TextFormat::kText;
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> values;  // [column][row]
   std::vector<std::int64_t> lines;               // [row]: where it starts, from 1
@@ -43,9 +38,13 @@ struct TextSource {
   std::int64_t rows() const { return static_cast<std::int64_t>(lines.size()); }
 };
 
-// Throws Error: kNotFound, kIo; kInvalidArgument for an unknown format or column (did you mean), bytes that are not
+// Throws Error: kNotFound, kIo; kInvalidArgument for an unknown ending or column (did you mean), bytes that are not
 // UTF-8 (line and byte offset), a file without rows, or wrong rows (up to 20, each `file:line: column: found,
 // expected`).
 TextSource read_text_source(const std::filesystem::path& path, const TextSourceOptions& options);
+
+// Throws what read_text_source throws of the file whatever columns are wanted: for who does not know them. A .json file
+// that is one JSON value passes too.
+void check_text_source(const std::filesystem::path& path);
 
 }  // namespace palimpsest::data

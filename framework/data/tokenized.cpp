@@ -43,18 +43,4 @@ std::vector<std::string> position_zero_warnings(std::span<const Fact> facts, con
   return out;
 }
 
-std::vector<std::vector<std::int64_t>> encode_documents(std::span<const std::string_view> documents,
-                                                        const model::Tokenizer& tokenizer) {
-  std::vector<std::vector<std::int64_t>> out;
-  out.reserve(documents.size());
-  for (const std::string_view document : documents) {
-    try {
-      out.push_back(tokenizer.encode(document).ids);
-    } catch (const Error& error) {
-      rethrow_with_context(error, cat("document ", out.size() + 1));
-    }
-  }
-  return out;
-}
-
 }  // namespace palimpsest::data

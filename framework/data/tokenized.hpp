@@ -1,7 +1,6 @@
-// Where facts and documents meet a tokenizer. The rest of this room knows texts only.
+// Where facts meet a tokenizer. The rest of this room knows texts only.
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,10 +19,5 @@ std::vector<std::string> special_token_texts(const model::Tokenizer& tokenizer);
 // changes all of them.
 std::vector<std::string> position_zero_warnings(std::span<const Fact> facts, const model::Tokenizer& tokenizer,
                                                 std::string_view file);
-
-// Token ids of each document, without BOS or EOS: pack() places separators. Throws Error(kInvalidArgument) naming the
-// document when a text is not UTF-8.
-std::vector<std::vector<std::int64_t>> encode_documents(std::span<const std::string_view> documents,
-                                                        const model::Tokenizer& tokenizer);
 
 }  // namespace palimpsest::data

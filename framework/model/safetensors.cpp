@@ -41,7 +41,8 @@ HeaderEntry read_entry(const std::string& name, const Json& value, const std::st
   if (!value.is_object()) fail(ErrorCode::kCorrupt, where, " must be an object; found ", shown(value));
   for (const auto& [key, unused] : value.items()) {
     if (key != "dtype" && key != "shape" && key != "data_offsets") {
-      fail(ErrorCode::kCorrupt, where, " has the key ", in_quotes(key), "; expected dtype, shape, data_offsets only");
+      fail(ErrorCode::kCorrupt, where, " has the key ", in_quotes(key, kShownName),
+           "; expected dtype, shape, data_offsets only");
     }
   }
   HeaderEntry entry;
@@ -50,7 +51,7 @@ HeaderEntry read_entry(const std::string& name, const Json& value, const std::st
   if (!dtype.is_string()) fail(ErrorCode::kCorrupt, where, ": \"dtype\" must be a text; found ", shown(dtype));
   const auto known = dtype_from_name(dtype.get_ref<const std::string&>());
   if (!known) {
-    fail(ErrorCode::kUnsupported, where, " has dtype ", in_quotes(dtype.get_ref<const std::string&>()),
+    fail(ErrorCode::kUnsupported, where, " has dtype ", in_quotes(dtype.get_ref<const std::string&>(), kShownName),
          "; the dtypes read here are ", dtype_names());
   }
   entry.dtype = *known;
@@ -88,7 +89,8 @@ std::map<std::string, std::string> read_metadata(const Json& value, const std::s
   std::map<std::string, std::string> metadata;
   for (const auto& [key, text] : value.items()) {
     if (!text.is_string()) {
-      fail(ErrorCode::kCorrupt, file, ": \"", kMetadata, "\" must hold texts; ", in_quotes(key), " is ", shown(text));
+      fail(ErrorCode::kCorrupt, file, ": \"", kMetadata, "\" must hold texts; ", in_quotes(key, kShownName), " is ",
+           shown(text));
     }
     metadata.emplace(key, text.get<std::string>());
   }
@@ -134,7 +136,7 @@ void SafetensorsFile::parse(std::span<const std::byte> file) {
     if (key == kMetadata) {
       metadata_ = read_metadata(value, name);
     } else {
-      entries.push_back(read_entry(key, value, cat(name, ": tensor ", in_quotes(key)), buffer.size()));
+      entries.push_back(read_entry(key, value, cat(name, ": tensor ", in_quotes(key, kShownName)), buffer.size()));
     }
   }
   std::sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
@@ -144,7 +146,7 @@ void SafetensorsFile::parse(std::span<const std::byte> file) {
   std::uint64_t expected = 0;
   for (const HeaderEntry& entry : entries) {
     if (entry.begin != expected) {
-      fail(ErrorCode::kCorrupt, name, ": tensor ", in_quotes(entry.name), " begins at byte ", entry.begin,
+      fail(ErrorCode::kCorrupt, name, ": tensor ", in_quotes(entry.name, kShownName), " begins at byte ", entry.begin,
            " of the data; expected ", expected, ", where the tensor before it ends (",
            entry.begin < expected ? "they overlap" : "there is a gap", ")");
     }

@@ -52,13 +52,14 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
   std::set<std::string_view> names;
   for (const NamedTensor& tensor : tensors) {
     if (tensor.name == kMetadata || !names.insert(tensor.name).second) {
-      fail(ErrorCode::kInvalidArgument, "cannot write ", path.string(), ": the tensor name ", in_quotes(tensor.name),
+      fail(ErrorCode::kInvalidArgument, "cannot write ", path.string(), ": the tensor name ",
+           in_quotes(tensor.name, kShownName),
            tensor.name == kMetadata ? " is reserved by the format" : " is given twice");
     }
     const auto bytes = bytes_of(tensor.shape, tensor.dtype);
     if (!bytes || *bytes != tensor.bytes.size()) {
-      fail(ErrorCode::kInvalidArgument, "cannot write ", path.string(), ": tensor ", in_quotes(tensor.name), " (",
-           name_of(tensor.dtype), " of shape ", shape_text(tensor.shape), ") needs ",
+      fail(ErrorCode::kInvalidArgument, "cannot write ", path.string(), ": tensor ", in_quotes(tensor.name, kShownName),
+           " (", name_of(tensor.dtype), " of shape ", shape_text(tensor.shape), ") needs ",
            bytes ? std::to_string(*bytes) : std::string("more than 2^64"), " bytes; given ", tensor.bytes.size());
     }
     ordered.push_back(&tensor);

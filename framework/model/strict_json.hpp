@@ -17,8 +17,8 @@ nlohmann::json parse_strict(std::string_view text, const std::string& where);
 // The value of a key that must be there. Throws Error(kCorrupt).
 const nlohmann::json& member(const nlohmann::json& object, const char* key, const std::string& where);
 
-// A name as it may stand in a message: quoted, control characters replaced, cut where a hostile file makes it endless.
-std::string in_quotes(std::string_view name);
+// Code points of a name that in_quotes() shows: those of tensors are long, and a hostile file makes them endless.
+inline constexpr std::size_t kShownName = 120;
 // A value as it may stand in a message, cut likewise.
 std::string shown(const nlohmann::json& value);
 

@@ -61,8 +61,8 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
   for (const auto& [tensor, file] : weight_map.items()) {
     if (!file.is_string() || !is_plain_name(file.get_ref<const std::string&>())) {
-      fail(ErrorCode::kCorrupt, index_path.string(), " maps tensor ", in_quotes(tensor), " to ", shown(file),
-           "; expected the plain name of a file in the same folder");
+      fail(ErrorCode::kCorrupt, index_path.string(), " maps tensor ", in_quotes(tensor, kShownName), " to ",
+           shown(file), "; expected the plain name of a file in the same folder");
     }
     files.emplace(file.get<std::string>(), nullptr);
   }
@@ -72,16 +72,17 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
     for (const TensorView& tensor : file->tensors()) {
       const auto [first, is_new] = holder.emplace(tensor.name, file.get());
       if (!is_new) {
-        fail(ErrorCode::kCorrupt, "tensor ", in_quotes(tensor.name), " is in ", first->second->path().string(),
-             " and in ", file->path().string(), "; a tensor of a checkpoint stands in one file");
+        fail(ErrorCode::kCorrupt, "tensor ", in_quotes(tensor.name, kShownName), " is in ",
+             first->second->path().string(), " and in ", file->path().string(),
+             "; a tensor of a checkpoint stands in one file");
       }
     }
   }
   for (const auto& [tensor, file_name] : weight_map.items()) {
     const auto& file = files.at(file_name.get_ref<const std::string&>());
     if (file->find(tensor) == nullptr) {
-      fail(ErrorCode::kCorrupt, index_path.string(), " maps tensor ", in_quotes(tensor), " to ", file->path().string(),
-           ", which does not hold it");
+      fail(ErrorCode::kCorrupt, index_path.string(), " maps tensor ", in_quotes(tensor, kShownName), " to ",
+           file->path().string(), ", which does not hold it");
     }
   }
   for (const auto& [file_name, file] : files) {

@@ -53,13 +53,15 @@ Registry::Registry(const std::vector<std::filesystem::path>& folders, HostBuild 
         if (!dangling) refuse_if_everybody_writes(target.parent_path(), "folder");
         Note note = read_note(file);
         for (const auto& plugin : note.plugins) {
-          const auto [owner, fresh] = owners.try_emplace({plugin.kind, plugin.id}, file);
-          if (!fresh && owner->second != file) {
+          const auto owner = owners.find({plugin.kind, plugin.id});
+          if (owner != owners.end() && owner->second != file) {
             fail(ErrorCode::kInvalidArgument, "two libraries have a plugin of kind ", plugin.kind, " with the id \"",
                  plugin.id, "\": ", owner->second.string(), " and ", file.string(),
                  "; the first one is used, remove one");
           }
         }
+        // Only now: a library that is refused owns nothing.
+        for (const auto& plugin : note.plugins) owners.try_emplace({plugin.kind, plugin.id}, file);
         const bool known =
             std::any_of(candidates_.begin(), candidates_.end(), [&](const auto& c) { return c.path == file; });
         if (!known) candidates_.push_back({file, std::move(note), nullptr});

@@ -2,32 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 
 namespace palimpsest::results {
 namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// The length of the valid UTF-8 sequence that starts at `at`, or 0 (overlong forms, surrogates and values above
-// U+10FFFF are not valid).
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() - at < length) return 0;
-  std::uint32_t code = first & (0xFFu >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-    code = (code << 6) | (byte(i) & 0x3Fu);
-  }
-  constexpr std::array<std::uint32_t, 5> kLeast{0, 0, 0x80, 0x800, 0x10000};
-  return code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : length;
-}
 
 }  // namespace
 
@@ -80,10 +63,10 @@ void check_identifier(std::string_view name, std::string_view where) {
 
 void check_text(std::string_view text, std::string_view where) {
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = sequence_length(text, at);
-    if (length == 0) fail(ErrorCode::kInvalidArgument, where, " is not UTF-8 at byte ", at);
+    const Utf8Step step = utf8_step(text, at);
+    if (!step.ok) fail(ErrorCode::kInvalidArgument, where, " is not UTF-8 at byte ", at);
     if (text[at] == '\0') fail(ErrorCode::kInvalidArgument, where, " holds a NUL character at byte ", at);
-    at += length;
+    at += step.size;
   }
 }
 

@@ -99,23 +99,4 @@ std::vector<std::int64_t> BatchOrder::step(std::int64_t step) {
   return {order_.begin() + begin, order_.begin() + end};
 }
 
-HeldOut hold_out(std::int64_t rows, std::int64_t count, std::uint64_t seed) {
-  if (count < 0 || count >= rows) {
-    fail(ErrorCode::kOutOfRange, "validation: ", count, " of ", rows, " rows are to be held out; expected 0 to ",
-         std::max<std::int64_t>(rows - 1, 0), ", so that a row is left to train on");
-  }
-  HeldOut parts;
-  parts.validation = Rng(seed, "training.validation").sample(rows, count);
-  std::sort(parts.validation.begin(), parts.validation.end());
-  auto next = parts.validation.begin();
-  for (std::int64_t row = 0; row < rows; ++row) {
-    if (next != parts.validation.end() && *next == row) {
-      ++next;
-    } else {
-      parts.train.push_back(row);
-    }
-  }
-  return parts;
-}
-
 }  // namespace palimpsest::training

@@ -55,12 +55,4 @@ class BatchOrder {
   std::vector<std::int64_t> order_;
 };
 
-struct HeldOut {
-  std::vector<std::int64_t> train, validation;  // both ascending
-};
-
-// Draws `count` of `rows` rows by the seed. Throws Error(kOutOfRange), with the numbers, when no row is left to train
-// on.
-HeldOut hold_out(std::int64_t rows, std::int64_t count, std::uint64_t seed);
-
 }  // namespace palimpsest::training

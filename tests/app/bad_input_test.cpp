@@ -1,5 +1,10 @@
 // Bad input: one clear error before any work, an exit status that is not 0, nothing half-written.
+#include <ATen/ATen.h>
+
+#include <map>
+
 #include "driver.hpp"
+#include "experiment/tensor_file.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -82,6 +87,79 @@ TEST_F(BadInput, FactsFile) {
   refuse({"run", "tiny.toml"}, {"facts.jsonl"});
   write("facts.jsonl", facts() + facts());
   refuse({"run", "tiny.toml"}, {"facts.jsonl:6", "capital-0"});
+}
+
+// A matched control needs the margin of its true answer; where facts need not be known, it may have none.
+TEST_F(BadInput, MatchedControlsWithoutATrueAnswer) {
+  write_experiment();
+  std::string some = facts();
+  const std::string target = ",\"target_true\":\"Vienna\"";
+  some.erase(some.find(target), target.size());
+  write("facts.jsonl", some);
+  EXPECT_EQ(run({"validate", "tiny.toml"}).status, 0);
+  const std::string matched = "facts.selection=matched";
+  const Outcome outcome = run({"validate", "tiny.toml", "--set", matched});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(
+      outcome.err,
+      "--set: facts.selection: found \"matched\" with facts.known = false, expected a true answer of every fact: "
+      "controls are matched by its margin; the fact capital-3 of facts.jsonl has none (1 of the 5 facts considered)\n"
+      "error: tiny.toml has 1 problem\n");
+  refuse({"run", "tiny.toml", "--set", matched}, {"facts.selection", "capital-3"});
+  // Facts that are known, or that the model gives their true answer at all, have one; so have the rows before.
+  for (const char* other : {"facts.known=true", "facts.min_probability=1e-9"})
+    EXPECT_EQ(run({"validate", "tiny.toml", "--set", matched, "--set", other}).status, 0) << other;
+  EXPECT_EQ(
+      run({"validate", "tiny.toml", "--set", matched, "--set", "facts.limit=3", "--set", "facts.intrinsic=1"}).status,
+      0);
+}
+
+// The texts that plugins open and that second moments are computed over, and the file that these are imported from.
+TEST_F(BadInput, TextToTrainOn) {
+  write_experiment();
+  write("broken.jsonl", text() + "{\"text\": \n");
+  refuse({"run", "tiny.toml", "--set", "task.file=broken.jsonl"}, {"broken.jsonl:151: not JSON", "has 1 problem\n"});
+  write("latin.txt", "one\n\ncaf\xe9\n");
+  refuse({"run", "tiny.toml", "--set", "task.file=latin.txt"}, {"latin.txt:3: byte 0xe9", "has 1 problem\n"});
+  refuse({"validate", "tiny.toml", "--set", "augmenter={ id = \"paraphrase\", file = \"broken.jsonl\" }", "--set",
+          "task.file=latin.txt"},
+         {"broken.jsonl:151: not JSON", "latin.txt:3: byte 0xe9", "has 2 problems\n"});
+}
+
+TEST_F(BadInput, TextOfSecondMoments) {
+  write_experiment();
+  const std::string file = "second_moments.file=";
+  write("broken.jsonl", "{\"text\": \"The king lives.\"}\n{\"text\"\n");
+  refuse({"run", "tiny.toml", "--set", file + "broken.jsonl"}, {"broken.jsonl:2: not JSON", "has 1 problem\n"});
+  write("column.jsonl", "{\"texts\": \"The king lives.\"}\n");
+  refuse({"run", "tiny.toml", "--set", file + "column.jsonl"},
+         {"column.jsonl:1: there is no column \"text\" (did you mean \"texts\"?)"});
+  // Of an editor that needs none it is never read.
+  EXPECT_EQ(
+      run({"validate", "tiny.toml", "--set", file + "broken.jsonl", "--set", "editor.mom2_adjustment=false"}).status,
+      0);
+}
+
+TEST_F(BadInput, ImportedSecondMoments) {
+  write_experiment();
+  const auto refuse_import = [&](const experiment::NamedTensors& tensors,
+                                 const std::map<std::string, std::string>& metadata, const std::string& said) {
+    experiment::write_tensors(folder_ / "moments.safetensors", tensors, metadata);
+    refuse({"run", "tiny.toml", "--set", "second_moments.import=moments.safetensors"},
+           {"moments.safetensors", said, "has 1 problem\n"});
+  };
+  const at::Tensor moment = at::eye(64), count = at::ones({1}, at::kLong);
+  refuse_import({{"layers.1.mom2", moment}, {"layers.1.count", count}}, {}, "its metadata must say mom2");
+  refuse_import({{"layers.0.mom2", moment}, {"layers.0.count", count}}, {{"mom2", "sum"}},
+                "has no tensor layers.1.mom2");
+  refuse_import({{"layers.1.mom2", moment}}, {{"mom2", "sum"}}, "has no tensor layers.1.count");
+  refuse_import({{"layers.1.mom2", at::eye(32)}, {"layers.1.count", count}}, {{"mom2", "sum"}},
+                "layers.1.mom2 has 2 dimensions and 1024 numbers; expected [64, 64]");
+  refuse_import({{"layers.1.mom2", moment}, {"layers.1.count", at::ones({2}, at::kLong)}}, {{"mom2", "sum"}},
+                "layers.1.count has 2 numbers; expected one");
+  experiment::write_tensors(folder_ / "moments.safetensors", {{"layers.1.mom2", moment}, {"layers.1.count", count}},
+                            {{"mom2", "mean"}});
+  EXPECT_EQ(run({"validate", "tiny.toml", "--set", "second_moments.import=moments.safetensors"}).status, 0);
 }
 
 TEST_F(BadInput, UnwritableOutput) {

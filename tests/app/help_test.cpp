@@ -82,6 +82,12 @@ TEST_F(Help, AWorkerIsNotStartedByHand) {
   EXPECT_THAT(outcome.err, StartsWith("error: `worker` is started by `run`, not by hand"));
 }
 
+TEST_F(Help, BenchFindsItsScriptBesideTheBuild) {
+  const Outcome outcome = run({"bench"}, {cat("PALIMPSEST_HOME=", (folder_ / "home").string())});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, StartsWith("error: the benchmarks read the model in "));
+}
+
 TEST_F(Help, BenchSaysWhatIsMissing) {
   // Beside the program there may be benchmarks or not; either way this is no crash and no silence.
   std::filesystem::create_directories(folder_ / "bin");

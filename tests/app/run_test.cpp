@@ -52,6 +52,16 @@ TEST_F(Run, WritesResultsAndGoesOnWhereItStopped) {
   EXPECT_EQ(run({"run", "tiny.toml"}, home()).status, 0);
   EXPECT_THAT(run({"plan", "tiny.toml"}, home()).out, HasSubstr("Nothing is left to compute."));
 
+  // Of several files all are checked before the first runs; each has its own results.
+  std::string again = read_file(folder_ / "tiny.toml");
+  again.replace(again.find("\"tiny\""), 6, "\"again\"");
+  write("again.toml", again);
+  const Outcome wrong = run({"run", "again.toml", "missing.toml"}, home());
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "results" / "again"));
+  ASSERT_EQ(run({"run", "tiny.toml", "again.toml"}, home()).status, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "results" / "again" / "again.h5"));
+
   // A second run from nothing gives the same bytes.
   std::filesystem::remove_all(folder_ / "home" / "store");
   std::filesystem::remove_all(folder_ / "results");
@@ -63,13 +73,40 @@ TEST_F(Run, AFailedNodeIsNamedAndTheRestGoesOn) {
   // One cell's policy would freeze everything, which only the run can know; the other cell is done all the same.
   write_experiment(
       "[[sweep.variants]]\nname = \"plain\"\n"
-      "[[sweep.variants]]\nname = \"all\"\nfreeze_policy = { id = \"layer_range\", first = 0, last = 99 }\n");
+      "[[sweep.variants]]\nname = \"all\"\nfreeze_policy = { id = \"layer_range\", first = 0, last = 2, "
+      "freeze_embedding = true, freeze_final_norm = true }\n");
   const Outcome outcome = run({"run", "tiny.toml"}, home());
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("error: all,r0: finetune: "));
+  EXPECT_THAT(outcome.err, HasSubstr("expected some and not all of them"));
   EXPECT_THAT(outcome.err, HasSubstr("; log: "));
   EXPECT_TRUE(std::filesystem::exists(cell("plain")));
   EXPECT_FALSE(std::filesystem::exists(cell("all")));
+}
+
+// What the irrelevance filter cannot search for is said, once, by every worker that filters.
+TEST_F(Run, TextsThatTheFilterCannotFindAreNamed) {
+  write_experiment();
+  // An alias of marks alone for each fact, whichever are drawn.
+  const std::string none = "\"aliases\":[]";
+  std::string marked = facts(), marks = "!";
+  for (std::size_t at; (at = marked.find(none)) != std::string::npos; marks += "!")
+    marked.replace(at, none.size(), cat("\"aliases\":[\"", marks, "\"]"));
+  write("facts.jsonl", marked);
+  const Outcome outcome =
+      run({"run", "tiny.toml", "--set", "filter.mode=related", "--set", "experiment.stages=[\"finetune\"]"}, home());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  int logs = 0;
+  for (const auto& log : std::filesystem::directory_iterator(folder_ / "results" / "tiny" / "logs")) {
+    const std::string text = read_file(log.path());
+    const std::size_t said = text.find("warning: the irrelevance filter searches by words");
+    if (said == std::string::npos) continue;
+    ++logs;
+    EXPECT_THAT(text, HasSubstr("!\" of the fact capital-"));
+    EXPECT_EQ(text.find("irrelevance filter", said + 30), std::string::npos) << text;
+  }
+  // The task's score and the fine-tuning.
+  EXPECT_GE(logs, 2);
 }
 
 }  // namespace

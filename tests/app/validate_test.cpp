@@ -64,10 +64,21 @@ TEST_F(Validate, SettingsLieOverTheFile) {
 
 TEST_F(Validate, ALayerOutOfRangeIsKnownBeforeAnyWork) {
   write_experiment();
-  const Outcome outcome = run({"validate", "tiny.toml", "--set", "editor.layer=99"});
-  EXPECT_EQ(outcome.status, 1);
-  EXPECT_THAT(outcome.err, HasSubstr("99"));
-  EXPECT_THAT(outcome.err, HasSubstr("layer"));
+  const Outcome editor = run({"validate", "tiny.toml", "--set", "editor.layer=99"});
+  EXPECT_EQ(editor.status, 1);
+  EXPECT_EQ(editor.err,
+            "--set: editor.layer: found the integer 99, expected a layer from 0 to 2: the model has 3 layers\n"
+            "error: tiny.toml has 1 problem\n");
+  for (const char* policy :
+       {"{ id = \"layer_range\", first = 0, last = 99 }", "{ id = \"up_to_edited\", layers = [99] }",
+        "{ id = \"random_layers\", layers = [1, 99] }"}) {
+    const Outcome outcome = run({"validate", "tiny.toml", "--set", cat("freeze_policy=", policy)});
+    EXPECT_EQ(outcome.status, 1) << policy;
+    EXPECT_THAT(outcome.err, StartsWith("--set: freeze_policy.la")) << policy;
+    EXPECT_THAT(outcome.err, HasSubstr(": found the integer 99")) << policy;
+    EXPECT_THAT(outcome.err, HasSubstr("from 0 to 2: the model has 3 layers\nerror: tiny.toml has 1 problem\n"))
+        << policy;
+  }
 }
 
 TEST_F(Validate, TooFewFactsAreKnownBeforeAnyWork) {
@@ -92,19 +103,6 @@ TEST_F(Validate, PlanShowsCellsAndNodesAndRunsNothing) {
   EXPECT_THAT(plan.out, HasSubstr("second moments of layer 1"));
   EXPECT_THAT(plan.out, HasSubstr("\nEstimate: "));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "results"));
-}
-
-TEST_F(Validate, TheCommittedExperimentsHoldNoProblemOfTheirOwn) {
-  // The model and the texts are there only after `prepare`: whatever is wrong besides them is wrong in the file.
-  for (const char* name : {"quickstart.toml", "quickstart_long.toml"}) {
-    const auto file = std::filesystem::path(PALIMPSEST_SOURCE_DIR) / "configs" / name;
-    const Outcome outcome =
-        run({"validate", file.string(), "--set", cat("model.path=", tiny_model().string()), "--set",
-             cat("task.file=", write("text.jsonl", text()).string()), "--set",
-             cat("second_moments.file=", (folder_ / "text.jsonl").string()), "--set", "editor.layer=1"});
-    EXPECT_EQ(outcome.err, "") << name;
-    EXPECT_EQ(outcome.status, 0) << name;
-  }
 }
 
 }  // namespace

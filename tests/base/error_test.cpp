@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string>
 #include <string_view>
 
 namespace palimpsest {
@@ -26,6 +27,15 @@ TEST(Error, ContextKeepsTheCode) {
     EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
     EXPECT_STREQ(error.what(), "model.safetensors: bad header");
   }
+}
+
+TEST(InQuotes, EscapesAndCuts) {
+  EXPECT_EQ(in_quotes("a \"b\""), "\"a \"b\"\"");
+  EXPECT_EQ(in_quotes("a\nb\x1b[2J\x7f"), "\"a\\nb\\x1b[2J\\x7f\"");
+  EXPECT_EQ(in_quotes(std::string(60, 'x')), "\"" + std::string(60, 'x') + "\"");
+  EXPECT_EQ(in_quotes(std::string(61, 'x')), "\"" + std::string(60, 'x') + "...\"");
+  // Code points count, not bytes.
+  EXPECT_EQ(in_quotes("\xC3\xA9\xC3\xA9\xC3\xA9", 2), "\"\xC3\xA9\xC3\xA9...\"");
 }
 
 TEST(DidYouMean, SuggestsOnlyNearNames) {

@@ -100,5 +100,43 @@ TEST_F(Layers, WhatCannotBeResolvedIsSaid) {
             "known: no config.json");
 }
 
+// Whatever plugin's it is, a layer that the model lacks is known before any work.
+TEST_F(Layers, OneThatTheModelDoesNotHaveIsRefused) {
+  EXPECT_EQ(resolved("id = \"rome\"\nlayer = 47\n"), "47");
+  EXPECT_EQ(study.problems(with("id = \"rome\"\nlayer = 48\n")),
+            "a.toml:7:9: editor.layer: found the integer 48, expected a layer from 0 to 47: the model has 48 layers");
+  EXPECT_EQ(study.problems(with("id = \"memit\"\nlayers = [3, 48, 0.5, 99]\n")),
+            "a.toml:7:14: editor.layers: found the integer 48 in the list, expected layers from 0 to 47: the model has "
+            "48 layers\n"
+            "a.toml:7:23: editor.layers: found the integer 99 in the list, expected layers from 0 to 47: the model has "
+            "48 layers");
+  EXPECT_EQ(study.problems(with("id = \"rome\"\nlayer = 1\n") +
+                           "[freeze_policy]\nid = \"layer_range\"\nfirst = 0\nlast = 50\n"),
+            "a.toml:16:8: freeze_policy.last: found the integer 50, expected a layer from 0 to 47: the model has 48 "
+            "layers");
+  EXPECT_EQ(study.problems(with("id = \"rome\"\nlayer = 1\n"), {"editor.layer=48"}),
+            "--set: editor.layer: found the integer 48, expected a layer from 0 to 47: the model has 48 layers");
+}
+
+TEST_F(Layers, ADefaultThatTheModelDoesNotHaveIsRefusedWhereThePluginIsChosen) {
+  study.catalog.shape.layers = 1;
+  EXPECT_EQ(
+      study.problems(with("id = \"memit\"\n") + "[freeze_policy]\nid = \"layer_range\"\n"),
+      "a.toml:12:1: freeze_policy.last: found the integer 1, expected a layer from 0 to 0: the model has 1 layer");
+  study.catalog.shape.layers = 48;
+  // Of a plugin that is not chosen: it may be meant for another model.
+  EXPECT_EQ(study.problems(with("id = \"rome\"\nlayer = 1\n") + "[defaults.editor.memit]\nlayers = [99]\n"), "");
+  EXPECT_EQ(
+      study.problems(with("id = \"memit\"\n") + "[defaults.editor.memit]\nlayers = [99]\n"),
+      "a.toml:13:11: editor.layers: found the integer 99 in the list, expected layers from 0 to 47: the model has "
+      "48 layers");
+}
+
+// That a model cannot be read is said of the model, by those who open it.
+TEST_F(Layers, NothingIsSaidOfAModelThatCannotBeRead) {
+  study.catalog.shape.layers = 0;
+  EXPECT_EQ(resolved("id = \"rome\"\nlayer = 99\n"), "99");
+}
+
 }  // namespace
 }  // namespace palimpsest::config

@@ -64,6 +64,10 @@ class FakeCatalog : public PluginCatalog {
         {"paraphrase", "1.0.0", {spec("count", Type::integer, Value{std::int64_t{5}, {}})}});
     plugins_["freeze_policy"].push_back(
         {"edited_layers", "1.0.0", {spec("margin", Type::integer, Value{std::int64_t{0}, {}})}});
+    KeySpec first = spec("first", Type::integer, Value{std::int64_t{0}, {}});
+    KeySpec last = spec("last", Type::integer, Value{std::int64_t{1}, {}});
+    first.unit = last.unit = "layer";
+    plugins_["freeze_policy"].push_back({"layer_range", "1.0.0", {first, last}});
     KeySpec file = spec("file", Type::path);
     file.required = true;
     plugins_["task"].push_back({"language_modeling", "1.0.0", {file}});

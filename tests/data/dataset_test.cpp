@@ -77,7 +77,7 @@ TEST_F(DatasetOfFacts, RelatedKeepsWhatIrrelevantDrops) {
 
 TEST_F(DatasetOfFacts, SplitFollowsTheSeed) {
   DatasetOptions one, two;
-  one.validation_rows = two.validation_rows = 10;
+  one.validation_share = two.validation_share = 0.25;
   one.seed = 1;
   two.seed = 2;
   EXPECT_EQ(open(numbered(50), one).digest(), open(numbered(50), one).digest());
@@ -93,7 +93,7 @@ TEST_F(DatasetOfFacts, EqualRowsNeverStandOnBothSides) {
   for (int i = 0; i < 60; ++i) text += cat("row ", i % 15, "\n");
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     DatasetOptions options;
-    options.validation_rows = 13;
+    options.validation_share = 13.0 / 60;
     options.seed = seed;
     const Dataset data = open(text, options);
     std::set<std::string> train;
@@ -119,13 +119,12 @@ TEST_F(DatasetOfFacts, Refuses) {
       error_of(ErrorCode::kOutOfRange, [&] { open("text\ngold\nFe\n"); }),
       HasSubstr("the filter irrelevant dropped all 2 rows (rows hit by reason: subject 1, alias 0, edited_target 1"));
   DatasetOptions options;
-  options.validation_rows = 3;
+  options.validation_share = 0.9;
   EXPECT_THAT(error_of(ErrorCode::kOutOfRange, [&] { open("text\na\nb\nc\n", options); }),
               HasSubstr("3 validation rows were asked for, and 3 rows are there"));
-  options.validation_rows = 1;
+  options.validation_share = 0.3;
   EXPECT_THAT(error_of(ErrorCode::kOutOfRange, [&] { open("text\na\na\na\n", options); }),
               HasSubstr("only 1 different texts"));
-  options.validation_rows = -1;
   options.validation_share = 1;
   error_of(ErrorCode::kInvalidArgument, [&] { open("text\na\nb\n", options); });
   options.validation_share = 0;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/hash.hpp"
 #include "data/fact_importer.hpp"
 #include "data/scratch.hpp"
@@ -57,10 +59,36 @@ TEST(FactFile, OwnSchema) {
   EXPECT_EQ(file.facts[1].target_true, "");
 }
 
+// One fact a line in the project's own schema, what is empty left out.
+std::string written(const std::vector<Fact>& facts) {
+  std::string out;
+  for (const Fact& fact : facts) {
+    nlohmann::ordered_json row;
+    row["id"] = fact.id;
+    row["relation"] = fact.relation;
+    row["subject"] = fact.subject;
+    row["prompt"] = fact.prompt;
+    row["target_new"] = fact.target_new;
+    if (!fact.target_true.empty()) row["target_true"] = fact.target_true;
+    row["aliases"] = fact.aliases;
+    row["probes"] = nlohmann::ordered_json::array();
+    for (const Probe& probe : fact.probes) {
+      nlohmann::ordered_json p;
+      p["kind"] = probe.kind;
+      p["prompt"] = probe.prompt;
+      if (!probe.target.empty()) p["target"] = probe.target;
+      if (!probe.split.empty()) p["split"] = probe.split;
+      row["probes"].push_back(std::move(p));
+    }
+    out += row.dump() + "\n";
+  }
+  return out;
+}
+
 TEST(FactFile, WrittenFactsReadBackEqual) {
   const FactFile file = load_facts(data_file("own.jsonl"), {});
   const Scratch scratch;
-  FactFile again = load_facts(scratch.write("again.jsonl", to_palimpsest_jsonl(file.facts)), {});
+  FactFile again = load_facts(scratch.write("again.jsonl", written(file.facts)), {});
   again.facts[1].line = 3;  // the blank line is not written
   EXPECT_EQ(again.facts, file.facts);
 }

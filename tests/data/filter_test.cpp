@@ -99,10 +99,11 @@ TEST(Filter, NamesAreChecked) {
 }
 
 TEST(Filter, TextsWithoutWordsAreReported) {
-  const Fact band = fact("!!!", "The band {} plays", "punk rock", "");
+  Fact band = fact("!!!", "The band {} plays", "punk rock", "");
+  band.id = "genre-1";
   const FilterFact role{&band, true, false};
   const RelevanceFilter filter(std::span(&role, 1), {});
-  EXPECT_THAT(filter.unmatchable(), ElementsAre("!!!"));
+  EXPECT_THAT(filter.unmatchable(), ElementsAre(Unmatchable{"genre-1", "!!!"}));
   EXPECT_TRUE(filter.scan("!!! ???").none());
   EXPECT_TRUE(filter.scan("all Punk-Rock").any());
 }

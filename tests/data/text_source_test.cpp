@@ -26,30 +26,17 @@ TEST(TextSource, ParagraphsOfPlainText) {
   EXPECT_THAT(source.columns, ElementsAre("text"));
   EXPECT_THAT(source.values[0], ElementsAre("First line\nsecond line", "Third"));
   EXPECT_THAT(source.lines, ElementsAre(3, 7));
-  EXPECT_EQ(source.format, TextFormat::kText);
   EXPECT_EQ(source.sha256, sha256_hex("\xEF\xBB\xBF\n\nFirst line\r\nsecond line\n \t\n\nThird\n"));
-}
-
-TEST(TextSource, LinesOfPlainText) {
-  TextSourceOptions options;
-  options.unit = text_unit("lines");
-  const auto source = read("a.txt", "one\n\n two \nthree", options);
-  EXPECT_THAT(source.values[0], ElementsAre("one", " two ", "three"));
-  EXPECT_THAT(source.lines, ElementsAre(1, 3, 4));
 }
 
 TEST(TextSource, JsonLines) {
   TextSourceOptions options;
   options.columns = {"text", "label"};
-  options.optional_columns = {"hint"};
-  const auto source =
-      read("a.jsonl",
-           "{\"label\": 3, \"text\": \"a\\nb\", \"other\": []}\n\n{\"text\": \"\", \"label\": true, \"hint\": \"h\"}\n",
-           options);
-  EXPECT_THAT(source.columns, ElementsAre("text", "label", "hint"));
+  const auto source = read(
+      "a.jsonl", "{\"label\": 3, \"text\": \"a\\nb\", \"other\": []}\n\n{\"text\": \"\", \"label\": true}\n", options);
+  EXPECT_THAT(source.columns, ElementsAre("text", "label"));
   EXPECT_THAT(source.values[0], ElementsAre("a\nb", ""));
   EXPECT_THAT(source.values[1], ElementsAre("3", "true"));
-  EXPECT_THAT(source.values[2], ElementsAre("", "h"));
   EXPECT_THAT(source.lines, ElementsAre(1, 3));
 }
 
@@ -101,9 +88,6 @@ TEST(TextSource, CsvErrors) {
 TEST(TextSource, FileErrors) {
   EXPECT_THAT(error("a.parquet", "x"),
               HasSubstr("found the ending \".parquet\", expected .txt, .jsonl, .json or .csv"));
-  TextSourceOptions options;
-  options.format = "json";
-  EXPECT_THAT(error("a.txt", "x", options), HasSubstr("unknown format of text \"json\" (did you mean \"jsonl\"?)"));
   EXPECT_THAT(error("a.txt", " \n\n"), HasSubstr("a.txt: found no rows"));
   EXPECT_THAT(error("a.txt", "ok\nb\xFF"), HasSubstr("a.txt:2: byte 0xff at byte offset 4"));
   TextSourceOptions twice;
@@ -111,7 +95,42 @@ TEST(TextSource, FileErrors) {
   EXPECT_THAT(error("a.txt", "x", twice), HasSubstr("\"text\" is asked for twice"));
   const Scratch scratch;
   error_of(ErrorCode::kNotFound, [&] { read_text_source(scratch.folder() / "none.txt", {}); });
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [] { text_unit("line"); }), HasSubstr("did you mean \"lines\"?"));
+}
+
+// What is wrong whatever columns are wanted; a column that only some rows have is not.
+TEST(TextSource, IsCheckedWithoutItsColumns) {
+  const auto check = [](const std::string& name, std::string_view text) {
+    const Scratch scratch;
+    try {
+      check_text_source(scratch.write(name, text));
+      return std::string();
+    } catch (const Error& found) {
+      return std::string(found.what());
+    }
+  };
+  EXPECT_EQ(check("a.jsonl", "{\"text\": \"x\", \"tags\": [1, {\"a\": null}]}\n\n{\"other\": null}\n"), "");
+  EXPECT_EQ(check("a.json", "[{\"a\": 1},\n {\"b\": 2}]"), "");
+  EXPECT_EQ(check("a.csv", "a,b\n1,2\n"), "");
+  EXPECT_EQ(check("a.txt", "one\n\ntwo\n"), "");
+  EXPECT_THAT(check("a.jsonl", "{\"text\": \"x\"}\n{\"text\": \n"), HasSubstr("a.jsonl:2: not JSON"));
+  EXPECT_THAT(check("a.jsonl", "{\"a\": 1}\n[1]\n"), HasSubstr("a.jsonl:2: found a list of 1, expected an object"));
+  EXPECT_THAT(check("a.jsonl", "\n"), HasSubstr("a.jsonl: found no rows"));
+  EXPECT_THAT(check("a.csv", "a,b\n1\n"), HasSubstr("a.csv:2: found 1 fields, expected 2"));
+  EXPECT_THAT(check("a.csv", "a,a\n1,2\n"), HasSubstr("the header names \"a\" twice"));
+  EXPECT_THAT(check("a.txt", "ok\nb\xFF"), HasSubstr("a.txt:2: byte 0xff"));
+  EXPECT_THAT(check("a.txt", "\n \n"), HasSubstr("a.txt: found no rows"));
+  // A .json file may be one value, whatever its reader makes of it; JSON it must be.
+  EXPECT_EQ(check("a.json", "{\n  \"labels\": {\"a\": 1}\n}\n"), "");
+  EXPECT_THAT(check("a.json", "{\n  \"labels\": {\"a\": 1\n}\n"), HasSubstr("a.json:1: not JSON"));
+}
+
+TEST(TextSource, FormatIsThatOfTheEnding) {
+  EXPECT_EQ(text_format("a/b.txt"), TextFormat::kText);
+  EXPECT_EQ(text_format("b.jsonl"), TextFormat::kJsonl);
+  EXPECT_EQ(text_format("b.json"), TextFormat::kJsonl);
+  EXPECT_EQ(text_format("b.csv"), TextFormat::kCsv);
+  EXPECT_FALSE(text_format("b.safetensors"));
+  EXPECT_FALSE(text_format("txt"));
 }
 
 }  // namespace

@@ -64,12 +64,6 @@ TEST(Tokenized, ABosTakesPositionZero) {
   const std::vector<Fact> facts = {fact("{} is in", "oslo")};
   EXPECT_TRUE(position_zero_warnings(facts, *tokenizer, "f.jsonl").empty());
   EXPECT_THAT(special_token_texts(*tokenizer), ElementsAre("<bos>"));
-  const std::vector<std::string_view> documents = {"oslo", "", "a b"};
-  EXPECT_THAT(encode_documents(documents, *tokenizer),
-              ElementsAre(ElementsAre(30), ElementsAre(), ElementsAre(2, 1, 3)));
-  const std::vector<std::string_view> bad = {"ok", "\xFF"};
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [&] { encode_documents(bad, *tokenizer); }),
-              HasSubstr("document 2: "));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The reader of ELF files and notes on bytes that others wrote: whatever they are, it gives a note or a sentence.
 #include "plugin/note.hpp"
 
-#include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,14 +12,13 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/rng.hpp"
+#include "patched_library.hpp"
 
 namespace palimpsest::plugin {
 namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::string library() { return read_file(PALIMPSEST_TEST_LIBRARY); }
 
 // The message, or "" where there is a note.
 std::string refusal(const std::string& bytes) {
@@ -114,20 +112,6 @@ TEST(Note, OfALibraryWithHostileNumbersIsANoteOrASentence) {
     ++refused;
   }
   EXPECT_GT(refused, 1000);
-}
-
-// A library with this text in place of its note's; padded by spaces in the torch line's value, which may be anything.
-std::string with_note(const std::string& text) {
-  std::string whole = library();
-  const std::size_t begin = whole.find("abi=");
-  Elf64_Nhdr header{};
-  const std::size_t header_at = whole.rfind("Palimpsest", begin) - sizeof header;
-  std::memcpy(&header, whole.data() + header_at, sizeof header);
-  EXPECT_LE(text.size(), header.n_descsz);
-  whole.replace(begin, text.size(), text);
-  header.n_descsz = static_cast<Elf64_Word>(text.size());
-  std::memcpy(whole.data() + header_at, &header, sizeof header);
-  return whole;
 }
 
 TEST(Note, ThatCannotBeReadSaysWhy) {

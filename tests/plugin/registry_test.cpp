@@ -10,6 +10,8 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "base/files.hpp"
+#include "patched_library.hpp"
 
 namespace palimpsest::plugin {
 namespace {
@@ -104,6 +106,24 @@ TEST_F(Folder, GivesAnIdOnceAndSaysWhichLibraryIsTheSecond) {
   EXPECT_EQ(registry.refused().front().reason,
             cat("two libraries have a plugin of kind editor with the id \"shrink\": ", library_.string(), " and ",
                 (folder_ / "twin.so").string(), "; the first one is used, remove one"));
+}
+
+// What a refused library lists stays free for the next.
+TEST_F(Folder, LetsARefusedLibraryKeepNoId) {
+  const auto add = [&](const char* name, const std::string& ids) {
+    write_file_atomically(folder_ / name, with_note("abi=1.1\ntier=none\nids=" + ids + "\n"));
+    ::chmod((folder_ / name).c_str(), 0644);
+  };
+  add("a.so", "editor:a");
+  add("b.so", "editor:b,editor:a");
+  add("c.so", "editor:b");
+  const Registry registry({folder_}, {});
+  EXPECT_THAT(registry.ids("editor"), ElementsAre("a", "b", "shrink"));
+  ASSERT_EQ(registry.refused().size(), 1U);
+  EXPECT_EQ(registry.refused().front().path, folder_ / "b.so");
+  EXPECT_EQ(registry.refused().front().reason,
+            cat("two libraries have a plugin of kind editor with the id \"a\": ", (folder_ / "a.so").string(), " and ",
+                (folder_ / "b.so").string(), "; the first one is used, remove one"));
 }
 
 }  // namespace

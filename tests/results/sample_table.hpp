@@ -13,7 +13,7 @@ namespace palimpsest::results {
 inline Table empty_table(std::string name) {
   return {std::move(name),
           "one fact at one measuring point",
-          {{"step", "optimiser steps", "step of fine-tuning", std::vector<std::int64_t>()},
+          {{"step", "optimiser step", "step of fine-tuning", std::vector<std::int64_t>()},
            {"logp", "nat", "sum of the target's log-probabilities", std::vector<double>()},
            {"fact", "", "id of the fact", std::vector<std::string>()},
            {"all_top1", "", "every target token is the most probable one", std::vector<Bool>()}}};

@@ -98,17 +98,5 @@ TEST(Batches, ErrorsNameTheRow) {
   EXPECT_NE(message({{1}, {}}).find("nothing to learn"), std::string::npos);
 }
 
-TEST(HoldOut, SplitsBySeed) {
-  const HeldOut parts = hold_out(50, 12, 3);
-  EXPECT_EQ(parts.validation.size(), 12U);
-  std::vector<std::int64_t> all = parts.train;
-  all.insert(all.end(), parts.validation.begin(), parts.validation.end());
-  std::sort(all.begin(), all.end());
-  EXPECT_EQ(all, ascending(50));
-  EXPECT_EQ(hold_out(50, 12, 3).validation, parts.validation);
-  EXPECT_NE(hold_out(50, 12, 4).validation, parts.validation);
-  EXPECT_THROW(hold_out(12, 12, 3), Error);
-}
-
 }  // namespace
 }  // namespace palimpsest::training

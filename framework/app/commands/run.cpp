@@ -1,3 +1,7 @@
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "app/checked.hpp"
 #include "app/commands.hpp"
 #include "app/program.hpp"
@@ -8,6 +12,25 @@
 
 namespace palimpsest::app {
 namespace {
+
+config::Document document_of(const std::string& file, const std::vector<std::string>& settings) {
+  config::Document document = config::load_document(file, settings);
+  if (document.root.find("tune") != nullptr) {
+    fail(ErrorCode::kInvalidArgument, file,
+         ": found a table [tune], which makes it a search; start it with `palimpsest tune ", file, "`");
+  }
+  return document;
+}
+
+// One of the files, checked.
+struct Prepared {
+  config::Document document;
+  Setup setup;
+  Checked checked;
+
+  Prepared(const std::string& file, const std::vector<std::string>& settings)
+      : document(document_of(file, settings)), setup(document), checked(check(document, setup)) {}
+};
 
 // Workers' own devices decide; the experiment knows only their type, so that its results do not depend on which of them
 // a worker had.
@@ -33,24 +56,28 @@ void check_cells(const experiment::Plan& plan, const experiment::RunOptions& opt
 
 int run_command(const Arguments& arguments) {
   experiment::RunOptions options;
-  options.file = arguments.positional.front();
   options.settings = arguments.values("set");
   options.jobs = arguments.integer("jobs", 1);
   options.limit = arguments.integer("limit", 1);
   options.executable = program().executable;
   if (arguments.options.contains("devices")) take_devices(arguments.value("devices"), options);
 
-  const config::Document document = config::load_document(options.file, options.settings);
-  if (document.root.find("tune") != nullptr) {
-    fail(ErrorCode::kInvalidArgument, options.file.string(),
-         ": found a table [tune], which makes it a search; start it with `palimpsest tune ", options.file.string(),
-         "`");
+  // All files are in order before the first of them runs.
+  std::vector<std::unique_ptr<Prepared>> experiments;
+  for (const std::string& file : arguments.positional) {
+    experiments.push_back(std::make_unique<Prepared>(file, options.settings));
+    const Prepared& made = *experiments.back();
+    if (const int status = report_problems(made.checked, file); status != 0) return status;
+    check_cells(*made.checked.plan, options);
   }
-  const Setup setup(document);
-  const Checked checked = check(document, setup);
-  if (const int status = report_problems(checked, options.file.string()); status != 0) return status;
-  check_cells(*checked.plan, options);
-  return experiment::run(*checked.plan, options, setup.environment());
+  int first_failure = 0;
+  for (std::size_t i = 0; i < experiments.size(); ++i) {
+    options.file = arguments.positional[i];
+    const int status = experiment::run(*experiments[i]->checked.plan, options, experiments[i]->setup.environment());
+    if (status > 128) return status;  // stopped by a signal
+    if (first_failure == 0) first_failure = status;
+  }
+  return first_failure;
 }
 
 }  // namespace palimpsest::app

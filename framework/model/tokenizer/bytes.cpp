@@ -4,51 +4,12 @@
 #include <iomanip>
 
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 
 namespace palimpsest::model {
 namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
-
-// One step of the UTF-8 decoder (Unicode table 3-7).
-struct Step {
-  char32_t point;    // valid when ok
-  std::size_t size;  // bytes taken: the character, or the maximal ill-formed piece
-  bool ok;
-};
-
-Step next_point(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const std::uint8_t lead = byte(at);
-  if (lead < 0x80) return {lead, 1, true};
-  std::size_t size = 0;
-  std::uint8_t low = 0x80;
-  std::uint8_t high = 0xBF;
-  char32_t point = 0;
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    size = 2;
-    point = lead & 0x1Fu;
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    size = 3;
-    point = lead & 0x0Fu;
-    if (lead == 0xE0) low = 0xA0;   // shorter forms exist
-    if (lead == 0xED) high = 0x9F;  // surrogates
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    size = 4;
-    point = lead & 0x07u;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;  // above U+10FFFF
-  } else {
-    return {0, 1, false};
-  }
-  for (std::size_t i = 1; i < size; ++i) {
-    if (at + i == text.size() || byte(at + i) < low || byte(at + i) > high) return {0, i, false};
-    point = (point << 6) | (byte(at + i) & 0x3Fu);
-    low = 0x80;
-    high = 0xBF;
-  }
-  return {point, size, true};
-}
 
 // The alphabet: printable bytes of Latin-1 stand for themselves, the others take U+0100, U+0101, ... in their order.
 struct Alphabet {
@@ -88,7 +49,7 @@ CodePoints decode_utf8(std::string_view text) {
       out.starts.push_back(at++);
       continue;
     }
-    const Step step = next_point(text, at);
+    const Utf8Step step = utf8_step(text, at);
     if (!step.ok) {
       const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
       std::ostringstream found;
@@ -109,7 +70,7 @@ CodePoints decode_utf8(std::string_view text) {
 
 bool is_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    const Step step = next_point(text, at);
+    const Utf8Step step = utf8_step(text, at);
     if (!step.ok) return false;
     at += step.size;
   }
@@ -139,7 +100,7 @@ std::string lossy_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   for (std::size_t at = 0; at < bytes.size();) {
-    const Step step = next_point(bytes, at);
+    const Utf8Step step = utf8_step(bytes, at);
     if (step.ok) {
       out.append(bytes.substr(at, step.size));
     } else {
@@ -162,7 +123,7 @@ std::string to_byte_characters(std::string_view bytes) {
 std::optional<std::string> from_byte_characters(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const Step step = next_point(text, at);
+    const Utf8Step step = utf8_step(text, at);
     if (!step.ok || step.point >= alphabet().bytes.size() || alphabet().bytes[step.point] < 0) return std::nullopt;
     out.push_back(static_cast<char>(static_cast<std::uint8_t>(alphabet().bytes[step.point])));
     at += step.size;

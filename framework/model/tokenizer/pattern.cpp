@@ -117,7 +117,6 @@ SplitPattern::SplitPattern(std::string_view pattern, bool literal) : code_(std::
     fail(ErrorCode::kUnsupported, "the pattern tells ", groups.count,
          " groups of characters apart; at most 256 are supported: ", pattern);
   }
-  symbol_count_ = groups.count;
 
   std::string written;
   for (const PatternItem& item : items) {

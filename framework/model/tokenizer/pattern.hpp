@@ -50,9 +50,6 @@ class SplitPattern {
   // The matches and what lies between them, in order.
   void find(std::span<const char32_t> points, std::vector<MatchedRange>& out) const;
 
-  // The number of groups that the pattern tells apart.
-  std::size_t symbol_count() const { return symbol_count_; }
-
  private:
   std::uint8_t symbol(char32_t point) const { return blocks_[block_of_[point >> 8]][point & 0xFF]; }
 
@@ -61,7 +58,6 @@ class SplitPattern {
 
   struct Code;
   std::unique_ptr<Code> code_;
-  std::size_t symbol_count_ = 0;
   std::vector<std::uint16_t> block_of_;
   std::vector<std::array<std::uint8_t, 256>> blocks_;
 };

@@ -50,8 +50,8 @@ palimpsest_status list(const palimpsest_host*, const palimpsest_fact* fact, cons
   });
 }
 
-// Augmenters see what teaches, every other kind what tests: an editor that read the test prompts would be teaching to
-// them.
+// Augmenters see what teaches, metrics what tests, and no other kind any: an editor that read the test prompts would be
+// teaching to them.
 bool visible(const data::Probe& probe, std::string_view kind) {
   const bool teaches = probe.split == "teach";
   return kind == PALIMPSEST_KIND_AUGMENTER ? teaches : kind == PALIMPSEST_KIND_METRIC && !teaches;

@@ -2,6 +2,7 @@
 #ifndef PALIMPSEST_SERVICES_DATASET_H
 #define PALIMPSEST_SERVICES_DATASET_H
 
+#include "palimpsest/host.h"
 #include "palimpsest/kinds/finetune_task.h"
 
 #ifdef __cplusplus
