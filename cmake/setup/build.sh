@@ -30,9 +30,10 @@ need_built() {
   logged build ninja -C "$build" -j "${jobs:-$cores}" "$@"
 }
 
-# need_prepared NAME SCRIPT OUTPUT: runs the script unless it completed before, unchanged, and its output is still there.
+# need_prepared NAME SCRIPT OUTPUT: runs the script unless it completed before, it and its pins unchanged, and its output is
+# still there.
 need_prepared() {
-  key=$(digest "$3" "$(digest_files "$root"/cmake/prepare/*.py)")
+  key=$(digest "$3" "$(digest_files "$root"/cmake/prepare/*.py "$root/cmake/prepare/pins.json")")
   if stamped "prepare_$1" "$key" && [ -d "$3" ]; then return 0; fi
   say "preparing the $1 in $3"
   logged "prepare_$1" "$python" "$root/cmake/prepare/$2" --output "$3"

@@ -85,47 +85,75 @@ struct Broken {
 };
 
 TEST(BrokenPlugin, IsFoundOut) {
+  const auto described = [](const plugin::Plugin& p, const std::filesystem::path&) {
+    return check_description(*p.descriptor);
+  };
+  const auto exporting = [](const plugin::Plugin& p, const std::filesystem::path&) {
+    return check_exports(p.library->path());
+  };
+  const auto unguarded = [](const plugin::Plugin& p, const std::filesystem::path& tiny) {
+    return check_thread_state(p, tiny, false);
+  };
   const Broken all[] = {
-      {"augmenter", "undescribed",
-       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
-       "expected three numbers"},
-      {"augmenter", "undescribed",
-       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
-       "the doc of size is no sentence"},
-      {"augmenter", "undescribed",
-       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_description(*p.descriptor); },
-       "it offers the interface made-up/1"},
-      {"augmenter", "talkative",
-       [](const plugin::Plugin& p, const std::filesystem::path&) { return check_exports(p.library->path()); },
-       "it exports helper_of_mine"},
+      {"augmenter", "undescribed", described, "expected three numbers"},
+      {"augmenter", "undescribed", described, "the summary \"?\" is not one line with a sentence"},
+      {"augmenter", "undescribed", described, "the doc of size is no sentence"},
+      {"augmenter", "undescribed", described, "the parameter its-depth is not in lower_snake_case"},
+      {"augmenter", "undescribed", described, "it offers the interface made-up/1"},
+      {"augmenter", "talkative", exporting, "it exports helper_of_mine"},
       {"metric", "cannot_be_made", check_creation, "no such luck"},
       {"metric", "bad_columns", check_columns, "column number: a RATE is not BOOL"},
       {"metric", "bad_columns", check_columns, "column number: the doc is no sentence"},
+      {"metric", "bad_columns", check_columns, "column Loud: the name is not in lower_snake_case"},
+      {"metric", "bad_columns", check_columns, "column bare: a measured number has no unit"},
+      {"metric", "bad_columns", check_columns, "column word: a MEAN is not a number"},
+      {"metric", "bad_columns", check_columns, "column compared: a baseline without a RATE"},
       {"metric", "gate_of_nats", check_columns, "has the unit \"nat\"; expected numbers or truths of unit \"1\""},
       {"metric", "unknown_gate", check_columns, "has gate 4; expected NONE, EFFICACY, NEIGHBOURHOOD or PERPLEXITY"},
       {"metric", "missing_integer", check_output, "an INT64 cannot be: declare the column FLOAT64"},
+      {"metric", "not_a_truth", check_output, "column truth is BOOL and holds 2"},
+      {"metric", "no_rows", check_output, "no row was emitted"},
+      {"metric", "never_runs", check_output, "when gives 0; expected an or of PALIMPSEST_WHEN_*"},
+      {"metric", "runs_sometime", check_output, "when gives 16; expected an or of PALIMPSEST_WHEN_*"},
       {"finetune-task", "scores_facts", check_columns, "can declare PERPLEXITY only"},
       {"augmenter", "no_template", check_output, "must have exactly one {}"},
       {"freeze-policy", "freezes_all", check_output, "freezes every parameter"},
+      {"freeze-policy", "freezes_and_projects", check_output, "layers.1.mlp.down.weight is frozen and projected"},
       {"freeze-policy", "silently_nothing", check_output, "silently gets nothing frozen"},
       {"finetune-task", "ids_outside", check_output, "has an id outside the vocabulary"},
-      {"finetune-task", "ids_outside", check_output, "behind the last one is no error"},
+      {"finetune-task", "ids_outside", check_output, "an example behind the last one is no error"},
+      {"finetune-task", "empty_split", check_output, "split 1 is empty"},
       {"finetune-task", "loss_without_graph", check_output, "without a graph, so nothing can be trained by it"},
+      {"finetune-task", "infinite_loss", check_output, "the loss is not finite"},
+      {"finetune-task", "graph_of_its_own", check_output, "the loss has a graph where grad mode is off"},
+      {"finetune-task", "other_validation", check_output, "the loss is another one without grad mode"},
+      {"finetune-task", "sum_of_losses", check_output, "the loss of two examples is not the mean of theirs"},
+      {"finetune-task", "any_example", check_output, "the loss of an example behind the last one is no error"},
       {"editor", "undeclared_layer", check_output, "layer that needs did not name"},
       {"metric", "counts_calls", check_repeatable, "gives something else"},
       {"metric", "counts_instances", check_isolated, "after another one ran"},
       {"metric", "writes_weights", check_weights, "changed the weights"},
       {"metric", "writes_when_refused", check_failing_sink, "a failed call changed the weights"},
       {"metric", "ignores_sink", check_failing_sink, "gave OK"},
+      {"metric", "calls_on", check_failing_sink, "the sink was called 2 times though it failed"},
       {"augmenter", "throws", check_failing_sink, "through the C boundary"},
-      {"metric", "leaves_grad_mode",
-       [](const plugin::Plugin& p, const std::filesystem::path& tiny) { return check_thread_state(p, tiny, false); },
-       "grad mode was"},
+      {"metric", "holds_a_grudge", check_recovers, "a run after a failed one gives something else"},
+      {"editor", "first_come", check_order, "depends on the facts before it"},
+      {"editor", "loses_state", check_state, "in an instance that was given the state of the first"},
+      {"editor", "counts_too_early", check_failed_state, "was refused the state is another one"},
+      {"editor", "remembers_refusals", check_failed_state, "was refused the next edit gives something else"},
+      {"metric", "leaves_grad_mode", unguarded, "grad mode was"},
+      {"metric", "sets_threads", unguarded, "threads became"},
+      {"metric", "draws_from_torch", unguarded, "libtorch's default generator was drawn from"},
   };
   for (const Broken& broken : all) {
     const auto found = broken.check(bad().find(broken.kind, broken.id), data_folder());
     EXPECT_THAT(found, Contains(HasSubstr(broken.finding))) << broken.kind << " " << broken.id;
   }
+}
+
+TEST(BrokenPlugin, WithoutTheSymbolIsFoundOut) {
+  EXPECT_THAT(check_exports(PALIMPSEST_TEST_SILENT), Contains("it does not export palimpsest_library"));
 }
 
 // For every check a plugin that passes all the others.
@@ -141,18 +169,24 @@ TEST(EveryCheck, HasAPluginThatFailsExactlyIt) {
       {"creation", "metric", "refuses_a_second"},
       {"columns", "metric", "bad_columns"},
       {"output", "metric", "not_a_truth"},
+      {"output", "metric", "no_rows"},
+      {"output", "metric", "never_runs"},
       {"output", "finetune-task", "ids_outside"},
+      {"output", "finetune-task", "empty_split"},
       {"output", "editor", "undeclared_layer"},
       {"output", "freeze-policy", "silently_nothing"},
+      {"output", "freeze-policy", "freezes_and_projects"},
       {"repeatable", "metric", "counts_calls"},
       {"isolated", "metric", "counts_instances"},
       {"weights", "metric", "writes_weights"},
       {"failing sink", "metric", "writes_when_refused"},
       {"failing sink", "metric", "ignores_sink"},
+      {"failing sink", "metric", "calls_on"},
       {"recovers", "metric", "holds_a_grudge"},
       {"order", "editor", "first_come"},
       {"state", "editor", "loses_state"},
       {"failed state", "editor", "counts_too_early"},
+      {"failed state", "editor", "remembers_refusals"},
       {"thread state", "metric", "leaves_grad_mode"},
       {"thread state", "metric", "draws_from_torch"},
       {"thread state", "metric", "sets_threads"},

@@ -27,12 +27,18 @@ class GoldenEditors {
   }
   std::vector<std::string> contexts() const { return cases_.at("contexts").get<std::vector<std::string>>(); }
 
-  // The calls of a case, each with its requests.
+  // The calls of a case, each with its requests; what stands behind a request's prompt, subject and target are prompts
+  // that are contexts of it.
   std::vector<std::vector<plugin::EditRequest>> calls(const std::string& editor, const std::string& name) const {
     std::vector<std::vector<plugin::EditRequest>> made;
     for (const auto& call : at(editor, name).at("calls")) {
       auto& requests = made.emplace_back();
-      for (const auto& r : call) requests.push_back({nullptr, r[0], r[1], r[2], PALIMPSEST_PROMPT_OWN});
+      for (const auto& r : call) {
+        requests.push_back({nullptr, r[0], r[1], r[2], PALIMPSEST_PROMPT_OWN});
+        for (std::size_t i = 3; i < r.size(); ++i) {
+          requests.push_back({nullptr, r[i], r[1], r[2], PALIMPSEST_PROMPT_AS_CONTEXT});
+        }
+      }
     }
     return made;
   }

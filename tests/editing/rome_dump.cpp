@@ -1,8 +1,9 @@
 // rome_dump MODEL_FOLDER REQUESTS.json SECOND_MOMENT.safetensors OUTPUT.safetensors: what the editor rome computes for
 // the requests that compare_rome_with_python.py wrote, each on the unedited model.
 //
-// Requests: {"contexts": [...], "requests": [{"prompt", "subject", "target"}, ...]}; second moment: `mean` [mlp, mlp]
-// F64 of the keys of the editor's default layer. Output, by request: N.left [mlp], N.right [hidden], N.delta [hidden].
+// Requests: {"contexts": [...], "requests": [{"prompt", "subject", "target"}, ...]}, no contexts: the editor samples
+// its own; second moment: `mean` [mlp, mlp] F64 of the keys of the editor's default layer. Output, by request: N.left
+// [mlp], N.right [hidden], N.delta [hidden].
 #include <ATen/ATen.h>
 
 #include <cstring>

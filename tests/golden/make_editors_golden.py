@@ -1,18 +1,23 @@
 """Writes tests/golden/editors/: what the plain Python versions of r_rome, memit, alphaedit and ft compute with the tiny
 model of tests/golden/rome (make_rome_golden.py).
 
-    python tests/golden/make_editors_golden.py [OUTPUT_FOLDER]
+    python tests/golden/make_editors_golden.py [OUTPUT_FOLDER] [--only EDITOR.CASE ...]
 
-    cases.json              requests, contexts and parameters by case; a case of alphaedit is a list of calls in sequence
+    cases.json              contexts and, by case, calls in sequence and parameters; a call is a list of requests, each
+                            prompt, subject, target, and then prompts that are contexts of it
     reference.safetensors   moment.N [mlp, mlp] float64 of layer N (means) and, by case:
                             r_rome:    CASE.right, CASE.left, CASE.delta
                             memit:     CASE.z [hidden, n], CASE.steps.I [steps, 5], CASE.keys.N [mlp, n], CASE.update.N
-                            alphaedit: the same under CASE.CALL, and rank.CASE.N
+                            alphaedit: the same under CASE.CALL, and CASE.rank.N
                             ft:        CASE.losses, CASE.update.PARAMETER
+
+--only makes the named cases anew, or adds them, and leaves the bytes of all others, which another processor would round
+otherwise.
 
 Written with torch 2.13, transformers 5.23, tokenizers 0.23.
 """
 
+import argparse
 import copy
 import json
 import pathlib
@@ -20,14 +25,15 @@ import shutil
 import sys
 
 import torch
-from safetensors.torch import save_file
-from transformers import PreTrainedTokenizerFast
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 import ft_reference
 import rome_reference
 import spread_reference
-from make_rome_golden import CONTEXTS, make_model, make_tokenizer
+from make_rome_golden import CONTEXTS
 
+HERE = pathlib.Path(__file__).resolve().parent
 GROUPS = [CONTEXTS[:1], CONTEXTS[1:]]
 
 FRANCE = ("The capital of {} is", "France", "Rome")
@@ -52,6 +58,9 @@ MEMIT = {
                 "parameters": {"v_num_grad_steps": 12, "v_lr": 1.0, "clamp_norm_factor": 40.0, "v_stop_probability": 0.02,
                                "mom2_update_weight": 2.0}},
     "gap": {"requests": [ITALY, PARIS], "parameters": {"layers": [0, 2], "mom2_update_weight": 2.0}},
+    # Prompts that are contexts of one of the requests, a third group of contexts beside the bare prompt and the others.
+    "contexts": {"requests": [(*FRANCE, "The old castle of {} is in", "The queen of {} lives by the river in"), VIENNA],
+                 "parameters": {"mom2_update_weight": 2.0}},
 }
 ALPHAEDIT = {
     "two_batches": {"calls": [[FRANCE, VIENNA], [LONDON, PARIS, L]],
@@ -101,65 +110,104 @@ def r_rome(model, tokenizer, request, p, inverse):
     return {"left": made["left"], "right": right, "delta": made["delta"]}
 
 
-def dump_spread(dumps, name, made, layers):
-    dumps[f"{name}.z"] = torch.stack(made["z"], dim=1).contiguous()
-    for i, steps in enumerate(made["steps"]):
-        dumps[f"{name}.steps.{i}"] = steps
-    for layer in layers:
-        dumps[f"{name}.keys.{layer}"] = made["keys"][layer].contiguous()
-        dumps[f"{name}.update.{layer}"] = made["update"][layer].float().contiguous()
+class World:
+    """What all cases start from."""
+
+    def __init__(self, moments=None):
+        folder = HERE / "rome" / "model"
+        self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+        self.model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.width = self.model.config.intermediate_size
+        layers = range(self.model.config.num_hidden_layers)
+        self.moments = moments or {layer: make_moment(self.width, layer) for layer in layers}
+
+
+# Of each editor: the tensors of a case by name, behind the case's own, and its entry in cases.json.
+
+
+def make_r_rome(world, case):
+    made = r_rome(copy.deepcopy(world.model), world.tokenizer, case["request"], rome_reference.Parameters(**ROME),
+                  torch.linalg.inv(world.moments[ROME["layer"]]))
+    return {part: made[part].contiguous() for part in made}, {"calls": [[case["request"]]], "parameters": ROME}
+
+
+def dump_spread(made):
+    dumps = {"z": torch.stack(made["z"], dim=1).contiguous()}
+    dumps |= {f"steps.{i}": steps for i, steps in enumerate(made["steps"])}
+    for layer in made["update"]:
+        dumps[f"keys.{layer}"] = made["keys"][layer].contiguous()
+        dumps[f"update.{layer}"] = made["update"][layer].float().contiguous()
+    print("  steps and probability", [(len(s), round(s[-1][4].item(), 3)) for s in made["steps"]], "updates",
+          [round(u.norm().item(), 4) for u in made["update"].values()])
+    return dumps
+
+
+def make_memit(world, case):
+    values = {**SPREAD, **case["parameters"]}
+    made = spread_reference.memit(copy.deepcopy(world.model), world.tokenizer, case["requests"], GROUPS,
+                                  spread_reference.Parameters(**values), world.moments)
+    return dump_spread(made), {"calls": [case["requests"]], "parameters": values}
+
+
+def make_alphaedit(world, case):
+    values = {**SPREAD, **case["parameters"]}
+    p = spread_reference.Parameters(**values)
+    edited = copy.deepcopy(world.model)
+    dumps, projectors, cache = {}, {}, {}
+    for layer in p.layers:
+        projectors[layer], rank = spread_reference.null_space(world.moments[layer], p)
+        dumps[f"rank.{layer}"] = torch.tensor([float(rank)])
+        cache[layer] = torch.zeros(world.width, world.width, dtype=torch.float64)
+    for call, requests in enumerate(case["calls"]):
+        made = spread_reference.alphaedit(edited, world.tokenizer, requests, GROUPS, p, projectors, cache)
+        dumps |= {f"{call}.{name}": tensor for name, tensor in dump_spread(made).items()}
+    return dumps, {"calls": case["calls"], "parameters": values}
+
+
+def make_ft(world, case):
+    updates, losses = ft_reference.ft(copy.deepcopy(world.model), world.tokenizer, case["requests"],
+                                      ft_reference.Parameters(**case["parameters"]))
+    print("  passes", len(losses), "loss", [round(losses[i].item(), 3) for i in (0, -1)])
+    dumps = {f"update.{parameter}": update.contiguous() for parameter, update in updates.items()}
+    return {"losses": losses, **dumps}, {"calls": [case["requests"]], "parameters": case["parameters"]}
+
+
+EDITORS = {"r_rome": (R_ROME, make_r_rome), "memit": (MEMIT, make_memit), "alphaedit": (ALPHAEDIT, make_alphaedit),
+           "ft": (FT, make_ft)}
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "editors")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=make_tokenizer())
-    model = make_model(len(tokenizer))
-    width, layers = model.config.intermediate_size, model.config.num_hidden_layers
-    moments = {layer: make_moment(width, layer) for layer in range(layers)}
-    dumps = {f"moment.{layer}": moment for layer, moment in moments.items()}
-    cases = {"contexts": CONTEXTS, "r_rome": {}, "memit": {}, "alphaedit": {}, "ft": {}}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=pathlib.Path, default=HERE / "editors")
+    parser.add_argument("--only", action="append", default=[], metavar="EDITOR.CASE")
+    arguments = parser.parse_args()
+    every = [f"{editor}.{name}" for editor, (cases, _) in EDITORS.items() for name in cases]
+    unknown = set(arguments.only) - set(every)
+    if unknown:
+        sys.exit(f"no case {', '.join(sorted(unknown))}; the cases are {', '.join(every)}")
 
-    for name, case in R_ROME.items():
-        made = r_rome(copy.deepcopy(model), tokenizer, case["request"], rome_reference.Parameters(**ROME),
-                      torch.linalg.inv(moments[ROME["layer"]]))
-        dumps |= {f"r_rome.{name}.{part}": made[part].contiguous() for part in made}
-        cases["r_rome"][name] = {"calls": [[case["request"]]], "parameters": ROME}
-    for name, case in MEMIT.items():
-        values = {**SPREAD, **case["parameters"]}
-        p = spread_reference.Parameters(**values)
-        made = spread_reference.memit(copy.deepcopy(model), tokenizer, case["requests"], GROUPS, p, moments)
-        dump_spread(dumps, f"memit.{name}", made, p.layers)
-        cases["memit"][name] = {"calls": [case["requests"]], "parameters": values}
-        print("memit", name, [(len(s), round(s[-1][4].item(), 3)) for s in made["steps"]],
-              [round(u.norm().item(), 4) for u in made["update"].values()])
-    for name, case in ALPHAEDIT.items():
-        values = {**SPREAD, **case["parameters"]}
-        p = spread_reference.Parameters(**values)
-        edited = copy.deepcopy(model)
-        projectors, cache = {}, {}
-        for layer in p.layers:
-            projectors[layer], rank = spread_reference.null_space(moments[layer], p)
-            dumps[f"alphaedit.{name}.rank.{layer}"] = torch.tensor([float(rank)])
-            cache[layer] = torch.zeros(width, width, dtype=torch.float64)
-        for call, requests in enumerate(case["calls"]):
-            made = spread_reference.alphaedit(edited, tokenizer, requests, GROUPS, p, projectors, cache)
-            dump_spread(dumps, f"alphaedit.{name}.{call}", made, p.layers)
-            print("alphaedit", name, call, [dumps[f"alphaedit.{name}.rank.{layer}"].item() for layer in p.layers],
-                  [round(u.norm().item(), 4) for u in made["update"].values()])
-        cases["alphaedit"][name] = {"calls": case["calls"], "parameters": values}
-    for name, case in FT.items():
-        p = ft_reference.Parameters(**case["parameters"])
-        updates, losses = ft_reference.ft(copy.deepcopy(model), tokenizer, case["requests"], p)
-        dumps[f"ft.{name}.losses"] = losses
-        dumps |= {f"ft.{name}.update.{parameter}": update.contiguous() for parameter, update in updates.items()}
-        cases["ft"][name] = {"calls": [case["requests"]], "parameters": case["parameters"]}
-        print("ft", name, len(losses), [round(losses[i].item(), 3) for i in (0, -1)])
+    reference, cases_file = arguments.folder / "reference.safetensors", arguments.folder / "cases.json"
+    if arguments.only:
+        dumps, cases = load_file(reference), json.loads(cases_file.read_text())
+        world = World({int(name.removeprefix("moment.")): dumps[name] for name in dumps if name.startswith("moment.")})
+    else:
+        shutil.rmtree(arguments.folder, ignore_errors=True)
+        arguments.folder.mkdir(parents=True)
+        world = World()
+        dumps = {f"moment.{layer}": moment for layer, moment in world.moments.items()}
+        cases = {"contexts": CONTEXTS, **{editor: {} for editor in EDITORS}}
 
-    save_file(dumps, folder / "reference.safetensors")
-    (folder / "reference.safetensors").chmod(0o644)
-    (folder / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
+    for case in arguments.only or every:
+        editor, name = case.split(".")
+        print(case)
+        of_editor, make = EDITORS[editor]
+        made, cases[editor][name] = make(world, of_editor[name])
+        dumps = {tensor: value for tensor, value in dumps.items() if not tensor.startswith(case + ".")}
+        dumps |= {f"{case}.{tensor}": value for tensor, value in made.items()}
+
+    save_file(dumps, reference)
+    reference.chmod(0o644)
+    cases_file.write_text(json.dumps(cases, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -99,17 +99,26 @@ def at_lookups(model, tokenizer, prompts, layer, batch=128):
     return torch.stack(keys), torch.stack(outputs).detach()
 
 
+def templates_of(request, groups):
+    """A request's prompt in every context, by group; prompts that are contexts of it are a last group, as they are."""
+    prompt, _, _, *augmented = request
+    templates = [[context.replace("{}", prompt, 1) for context in group] for group in groups]
+    return templates + [augmented] if augmented else templates
+
+
 def mean_keys(model, tokenizer, requests, groups, layer):
     """K [mlp, n]: mean within each group of contexts, then over the groups."""
-    contexts = [context for group in groups for context in group]
-    prompts = [(c.replace("{}", prompt, 1), subject) for prompt, subject, _ in requests for c in contexts]
+    grouped = [templates_of(request, groups) for request in requests]
+    prompts = [(template, request[1]) for request, own in zip(requests, grouped) for group in own for template in group]
     keys, _ = at_lookups(model, tokenizer, prompts, layer)
-    keys = keys.reshape(len(requests), len(contexts), -1)
-    means, begin = [], 0
-    for group in groups:
-        means.append(keys[:, begin:begin + len(group)].mean(1))
-        begin += len(group)
-    return torch.stack(means).mean(0).T
+    columns, begin = [], 0
+    for own in grouped:
+        means = []
+        for group in own:
+            means.append(keys[begin:begin + len(group)].mean(0))
+            begin += len(group)
+        columns.append(torch.stack(means).mean(0))
+    return torch.stack(columns).T
 
 
 def null_space(moment, p):
@@ -124,20 +133,20 @@ def null_space(moment, p):
 
 
 def spread(model, tokenizer, requests, groups, p, solve):
-    """Edits `model` in place and returns the update and what led to it, by layer. `requests`: (prompt, subject, target);
-    `groups`: lists of context templates; solve(layer, K, R) -> dW, all float64."""
+    """Edits `model` in place and returns the update and what led to it, by layer. `requests`: (prompt, subject, target),
+    and behind them prompts that are contexts of it; `groups`: lists of context templates; solve(layer, K, R) -> dW, all
+    float64."""
     model.requires_grad_(False)
-    contexts = [context for group in groups for context in group]
     made = {"z": [], "steps": [], "update": {}, "keys": {}}
-    for prompt, subject, target in requests:
-        templates = [context.replace("{}", prompt, 1) for context in contexts]
-        z, steps, _ = compute_z(model, tokenizer, templates, subject, target, p)
+    for request in requests:
+        templates = [template for group in templates_of(request, groups) for template in group]
+        z, steps, _ = compute_z(model, tokenizer, templates, request[1], request[2], p)
         made["z"].append(z)
         made["steps"].append(steps)
     z = torch.stack(made["z"], dim=1)
     for i, layer in enumerate(p.layers):
         keys = mean_keys(model, tokenizer, requests, groups, layer).double()
-        _, current = at_lookups(model, tokenizer, [(prompt, subject) for prompt, subject, _ in requests], p.layers[-1])
+        _, current = at_lookups(model, tokenizer, [request[:2] for request in requests], p.layers[-1])
         residual = (z - current.T).double() / (len(p.layers) - i)
         update = solve(layer, keys, residual)
         made["keys"][layer], made["update"][layer] = keys, update

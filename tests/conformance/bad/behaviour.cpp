@@ -1,5 +1,6 @@
-// Plugins that load and are well described, and each break one promise of the contract.
+// Metrics and augmenters that load and are well described, and each break one promise of the contract.
 #include <array>
+#include <exception>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -71,6 +72,27 @@ class NotATruth : public sdk::Metric {
     return kColumns;
   }
   void measure(const sdk::MeasureRequest&, const sdk::Rows& rows) override { rows.row(0, {std::int64_t{2}}); }
+};
+
+class NoRows : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"no_rows", "1.0.0", "Measures, and tells nobody what."};
+  NoRows(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest&, const sdk::Rows&) override {}
+};
+
+class NeverRuns : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"never_runs", "1.0.0", "Says that it runs at no measuring point."};
+  NeverRuns(sdk::Host, const Parameters&) {}
+  std::uint32_t when() const override { return 0; }
+};
+
+class RunsSometime : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"runs_sometime", "1.0.0", "Runs at points that the contract does not have."};
+  RunsSometime(sdk::Host, const Parameters&) {}
+  std::uint32_t when() const override { return PALIMPSEST_WHEN_ALWAYS + 1; }
 };
 
 class RefusesASecond : public OneNumber {
@@ -159,15 +181,43 @@ class IgnoresSink : public OneNumber {
   }
 };
 
+class CallsOn : public OneNumber {
+ public:
+  static constexpr sdk::Info kInfo{"calls_on", "1.0.0", "Emits its other rows before it says that one was refused."};
+  CallsOn(sdk::Host, const Parameters&) {}
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    std::exception_ptr refused;
+    for (std::size_t i = 0; i < request.facts.size(); ++i) {
+      try {
+        rows.row(static_cast<std::int64_t>(i), {0.0});
+      } catch (const sdk::Error&) {
+        refused = std::current_exception();
+      }
+    }
+    if (refused) std::rethrow_exception(refused);
+  }
+};
+
 class BadColumns : public OneNumber {
  public:
-  static constexpr sdk::Info kInfo{"bad_columns", "1.0.0",
-                                   "Declares a rate that is no outcome and says nothing of it."};
+  static constexpr sdk::Info kInfo{"bad_columns", "1.0.0", "Declares columns that each lack something else."};
   BadColumns(sdk::Host, const Parameters&) {}
   std::span<const palimpsest_column> columns() const override {
-    static constexpr palimpsest_column kColumns[] = {{"number", PALIMPSEST_FLOAT64, "1", "x", PALIMPSEST_AGGREGATE_RATE,
-                                                      PALIMPSEST_BASELINE_EDITED, PALIMPSEST_GATE_NONE}};
+    constexpr const char* kDoc = "A number that means nothing.";
+    static constexpr palimpsest_column kColumns[] = {
+        {"number", PALIMPSEST_FLOAT64, "1", "x", PALIMPSEST_AGGREGATE_RATE, PALIMPSEST_BASELINE_EDITED,
+         PALIMPSEST_GATE_NONE},
+        sdk::plain_column("Loud", PALIMPSEST_FLOAT64, "1", kDoc),
+        sdk::plain_column("bare", PALIMPSEST_FLOAT64, "", kDoc),
+        {"word", PALIMPSEST_TEXT, "", kDoc, PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_NONE},
+        {"compared", PALIMPSEST_FLOAT64, "1", kDoc, PALIMPSEST_AGGREGATE_MEAN, PALIMPSEST_BASELINE_BASE,
+         PALIMPSEST_GATE_NONE}};
     return kColumns;
+  }
+  void measure(const sdk::MeasureRequest& request, const sdk::Rows& rows) override {
+    for (std::size_t i = 0; i < request.facts.size(); ++i) {
+      rows.row(static_cast<std::int64_t>(i), {0.0, 0.0, 0.0, std::string("word"), 0.0});
+    }
   }
 };
 
@@ -229,8 +279,11 @@ class Throws : public sdk::Augmenter {
 class Undescribed : public sdk::Augmenter {
  public:
   struct Parameters {
-    std::int64_t size = 1;
-    static constexpr auto fields() { return std::tuple(sdk::field("size", &Parameters::size, "size")); }
+    std::int64_t size = 1, depth = 1;
+    static constexpr auto fields() {
+      return std::tuple(sdk::field("size", &Parameters::size, "size"),
+                        sdk::field("its-depth", &Parameters::depth, "How deep it is."));
+    }
   };
   static constexpr sdk::Info kInfo{"undescribed", "one", "?"};
   Undescribed(sdk::Host, const Parameters&) {}
@@ -242,46 +295,6 @@ constexpr palimpsest_descriptor offering_anything() {
   return descriptor;
 }
 constexpr palimpsest_descriptor kUndescribed = offering_anything();
-
-class FreezesAll : public sdk::FreezePolicy {
- public:
-  using Parameters = sdk::NoParameters;
-  static constexpr sdk::Info kInfo{"freezes_all", "1.0.0", "Leaves nothing to fine-tune."};
-  FreezesAll(sdk::Host, const Parameters&) {}
-  void decide(const palimpsest_model_info&, std::span<const sdk::ParameterInfo> parameters,
-              std::span<const sdk::UpdateView>, const sdk::Freezing& freezing) override {
-    for (std::size_t i = 0; i < parameters.size(); ++i) freezing.freeze(i);
-  }
-};
-
-class SilentlyNothing : public sdk::FreezePolicy {
- public:
-  using Parameters = sdk::NoParameters;
-  static constexpr sdk::Info kInfo{"silently_nothing", "1.0.0",
-                                   "Freezes what was edited, and says nothing if that is none."};
-  SilentlyNothing(sdk::Host, const Parameters&) {}
-  void decide(const palimpsest_model_info&, std::span<const sdk::ParameterInfo> parameters,
-              std::span<const sdk::UpdateView> updates, const sdk::Freezing& freezing) override {
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      for (const auto& update : updates) {
-        if (update.parameter == parameters[i].name) freezing.freeze(i);
-      }
-    }
-  }
-};
-
-class IdsOutside : public sdk::FineTuneTask {
- public:
-  using Parameters = sdk::NoParameters;
-  static constexpr sdk::Info kInfo{"ids_outside", "1.0.0", "Gives token ids that no model has."};
-  IdsOutside(sdk::Host, const Parameters&) {}
-  void prepare(sdk::Model) override {}
-  palimpsest_batching batching() const override { return PALIMPSEST_BATCHING_PAD; }
-  std::int64_t count(palimpsest_split) override { return 1; }
-  sdk::Example example(palimpsest_split, std::int64_t) override { return {{1 << 30}, {-100}}; }
-  std::span<const palimpsest_column> score_columns() const override { return kNumber; }
-  void score(sdk::Model, const sdk::Rows& rows) override { rows.row(-1, {0.0}); }
-};
 
 class MissingInteger : public OneNumber {
  public:
@@ -295,41 +308,15 @@ class MissingInteger : public OneNumber {
   void measure(const sdk::MeasureRequest&, const sdk::Rows& rows) override { rows.row(0, {sdk::missing}); }
 };
 
-class ScoresFacts : public IdsOutside {
- public:
-  static constexpr sdk::Info kInfo{"scores_facts", "1.0.0", "Declares the efficacy of edits in a score about no fact."};
-  using IdsOutside::IdsOutside;
-  std::span<const palimpsest_column> score_columns() const override {
-    static constexpr palimpsest_column kColumns[] = {
-        sdk::mean_column("number", "1", "A number that means nothing.", PALIMPSEST_GATE_EFFICACY)};
-    return kColumns;
-  }
-};
-
-class LossWithoutGraph : public IdsOutside, public sdk::OwnLoss {
- public:
-  static constexpr sdk::Info kInfo{"loss_without_graph", "1.0.0", "Computes its loss from numbers of its own."};
-  LossWithoutGraph(sdk::Host host, const Parameters& parameters) : IdsOutside(host, parameters), host_(host) {}
-  sdk::Example example(palimpsest_split, std::int64_t) override { return {{1}, {1}}; }
-  void prepare_loss(sdk::Model) override {}
-  sdk::Tensor loss(sdk::Model, palimpsest_split, std::span<const std::int64_t>) override {
-    return sdk::Tensor::from_numbers(host_.get(), std::vector<double>{0.5}, {});
-  }
-
- private:
-  sdk::Host host_;
-};
-
 }  // namespace
 
 PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<CountsCalls>, &palimpsest::sdk::kDescriptor<CountsInstances>,
                    &palimpsest::sdk::kDescriptor<WritesWeights>, &palimpsest::sdk::kDescriptor<LeavesGradMode>,
                    &palimpsest::sdk::kDescriptor<IgnoresSink>, &palimpsest::sdk::kDescriptor<BadColumns>,
                    &palimpsest::sdk::kDescriptor<CannotBeMade>, &palimpsest::sdk::kDescriptor<NoTemplate>,
-                   &palimpsest::sdk::kDescriptor<Throws>, &kUndescribed, &palimpsest::sdk::kDescriptor<FreezesAll>,
-                   &palimpsest::sdk::kDescriptor<SilentlyNothing>, &palimpsest::sdk::kDescriptor<IdsOutside>,
-                   &palimpsest::sdk::kDescriptor<LossWithoutGraph>, &palimpsest::sdk::kDescriptor<GateOfNats>,
-                   &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<ScoresFacts>,
-                   &palimpsest::sdk::kDescriptor<MissingInteger>, &palimpsest::sdk::kDescriptor<HoldsAGrudge>,
-                   &palimpsest::sdk::kDescriptor<NotATruth>, &palimpsest::sdk::kDescriptor<RefusesASecond>,
-                   &palimpsest::sdk::kDescriptor<WritesWhenRefused>)
+                   &palimpsest::sdk::kDescriptor<Throws>, &kUndescribed, &palimpsest::sdk::kDescriptor<GateOfNats>,
+                   &palimpsest::sdk::kDescriptor<UnknownGate>, &palimpsest::sdk::kDescriptor<MissingInteger>,
+                   &palimpsest::sdk::kDescriptor<HoldsAGrudge>, &palimpsest::sdk::kDescriptor<NotATruth>,
+                   &palimpsest::sdk::kDescriptor<RefusesASecond>, &palimpsest::sdk::kDescriptor<WritesWhenRefused>,
+                   &palimpsest::sdk::kDescriptor<NoRows>, &palimpsest::sdk::kDescriptor<NeverRuns>,
+                   &palimpsest::sdk::kDescriptor<RunsSometime>, &palimpsest::sdk::kDescriptor<CallsOn>)

@@ -123,6 +123,25 @@ class CountsTooEarly : public Remembering<CountsTooEarly> {
   }
 };
 
+// Its state is what it was when an edit was refused; but it holds the refusal against the next edit, out of sight.
+class RemembersRefusals : public Remembering<RemembersRefusals> {
+ public:
+  static constexpr sdk::Info kInfo{"remembers_refusals", "1.0.0", "Edits less after an edit that was refused."};
+  using Remembering::Remembering;
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    const double kept = refusals_++;
+    emit(model, updates, 0.25 / refusals_);
+    refusals_ = kept;
+  }
+  palimpsest_status on_reset() {
+    refusals_ = 0;
+    return Remembering::on_reset();
+  }
+
+ private:
+  double refusals_ = 0;
+};
+
 // Fails after two updates that could be: by a sentence, or past the SDK by an int.
 class FailsMidway : public Stateful<FailsMidway> {
  public:
@@ -142,4 +161,4 @@ class FailsMidway : public Stateful<FailsMidway> {
 
 PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<FirstCome>,
                    &palimpsest::sdk::kDescriptor<LosesState>, &palimpsest::sdk::kDescriptor<CountsTooEarly>,
-                   &palimpsest::sdk::kDescriptor<FailsMidway>)
+                   &palimpsest::sdk::kDescriptor<FailsMidway>, &palimpsest::sdk::kDescriptor<RemembersRefusals>)
