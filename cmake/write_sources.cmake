@@ -1,10 +1,18 @@
-# Writes OUTPUT, a header with one digest of what the host's numbers follow from: its sources below SOURCE/framework and BUILD, a text
-# that says how they are compiled; only when that changes. The program's own commands decide no number; maths that plugins are built
-# with is a part of their libraries, which have digests of their own.
+# Writes OUTPUT, a header with one digest of what the host's stored numbers follow from: sources and build files of the rooms below
+# SOURCE/framework that compute them, and BUILD, the compiler with its flags; only when that changes.
+#
+# Left out is what decides no stored number: the program's commands, and what reads results, speaks of them or watches workers. Maths
+# that plugins are built with is a part of their libraries, which have digests of their own.
 cmake_policy(VERSION 3.25)
+set(left_out "/(config/reference|experiment/(contrasts|experiment_file|progress_view|report|runner|statistics|summary|supervisor|trials)[a-z_]*)[.]"
+  "/plugin/(conformance|testing)/")
 set(digests "${BUILD}")
 foreach(room abi base config data experiment model plugin results training)
-  file(GLOB_RECURSE files "${SOURCE}/framework/${room}/*.cpp" "${SOURCE}/framework/${room}/*.hpp" "${SOURCE}/framework/${room}/*.h")
+  set(folder "${SOURCE}/framework/${room}")
+  file(GLOB_RECURSE files "${folder}/*.cpp" "${folder}/*.hpp" "${folder}/*.h" "${folder}/CMakeLists.txt")
+  foreach(pattern ${left_out})
+    list(FILTER files EXCLUDE REGEX "${pattern}")
+  endforeach()
   list(SORT files)
   foreach(file ${files})
     file(SHA256 "${file}" digest)

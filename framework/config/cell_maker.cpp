@@ -43,13 +43,13 @@ std::string CellMaker::add(Cell cell, std::string name) {
   const auto& section = cell.experiment.experiment;
   // Where only one role is drawn there is nothing to exchange, and every replicate is a lot of its own.
   const bool pairs = section.swap_roles && cell.experiment.facts.edited > 0 && cell.experiment.facts.intrinsic > 0;
-  cell.paired = pairs && section.replicates > 1;
   for (std::int64_t replicate = 0; replicate < section.replicates; ++replicate) {
     cell.name = cat(name, name.empty() ? "r" : ",r", replicate);
     cell.replicate = static_cast<int>(replicate);
     const std::int64_t lot = pairs ? replicate / 2 : replicate;
     cell.roles_seed = static_cast<std::uint64_t>(section.seed + lot);
     cell.swapped = pairs && replicate % 2 == 1;
+    cell.paired = cell.swapped || (pairs && replicate + 1 < section.replicates);
     cell.seed = static_cast<std::uint64_t>(section.seed + replicate);
     if (!names_.insert(cell.name).second) {
       fail(ErrorCode::kInternal, "two cells of the sweep are named ", cell.name);

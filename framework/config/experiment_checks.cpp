@@ -33,6 +33,14 @@ void Maker::check_facts() {
       (facts.intrinsic == 0 || facts.edited == 0)) {
     add("facts", "selection", "found \"matched\", expected facts.edited and facts.intrinsic above 0 with it");
   }
+  const ExperimentSection& experiment = made_.experiment;
+  if (clean({"facts", "experiment.replicates", "experiment.swap_roles"}) && facts.selection == "matched" &&
+      experiment.swap_roles && experiment.replicates > 1 && facts.intrinsic > 0 && facts.intrinsic <= facts.edited) {
+    add("facts", "selection", "found \"matched\" with ", facts.edited, " edited and ", facts.intrinsic,
+        " intrinsic facts, expected more intrinsic ones: where replicates swap roles, ", facts.intrinsic,
+        " are the facts that the paired replicate edits, and none would be chosen by margin; or set "
+        "experiment.swap_roles = false");
+  }
   if (clean({"facts.limit", "facts.edited", "facts.intrinsic"}) && facts.limit > 0 &&
       facts.edited + facts.intrinsic > facts.limit) {
     add("facts", "limit", "found the integer ", facts.limit,

@@ -28,7 +28,7 @@ struct Cell {
   // exchanges the roles (`swapped`), so that each fact is its own control.
   std::uint64_t roles_seed = 0;
   bool swapped = false;
-  bool paired = false;  // the experiment exchanges roles between its replicates
+  bool paired = false;  // another replicate of the experiment has the roles exchanged
   // Data order and every other random stream of the cell: the seed of the experiment plus the replicate.
   std::uint64_t seed = 0;
   Experiment experiment;

@@ -35,13 +35,18 @@ Roles match(const data::Roles& lot, const std::vector<double>& edited_margins,
     const auto edited = static_cast<std::int64_t>(lot.edited.size());
     const auto found = data::match_by_margin(edited_margins, std::span(candidate_margins).subspan(begin, end - begin),
                                              caliper, (wanted + edited - 1) / std::max<std::int64_t>(1, edited));
-    roles.unmatched += found.unmatched;
     std::int64_t left = wanted;
-    for (const auto& own : found.matches) {
-      for (const auto candidate : own) {
-        if (left-- > 0) roles.intrinsic.push_back(lot.intrinsic[begin + static_cast<std::size_t>(candidate)]);
+    bool any = true;
+    for (std::size_t round = 0; any; ++round) {
+      any = false;
+      for (const auto& own : found.matches) {
+        if (round >= own.size() || left == 0) continue;
+        roles.intrinsic.push_back(lot.intrinsic[begin + static_cast<std::size_t>(own[round])]);
+        any = true;
+        --left;
       }
     }
+    if (left > 0) roles.unmatched += found.unmatched;
   };
   const std::size_t all = lot.intrinsic.size();
   const auto exchanged = cell.paired ? static_cast<std::size_t>(lot.exchanged) : std::size_t{0};
@@ -116,7 +121,7 @@ data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& fa
 
 Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
                    const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits,
-                   const std::string& target) {
+                   bool isolated, const std::string& target) {
   const data::Roles lot = draw_lot(cell, facts, knowledge);
   if (cell.experiment.facts.selection != "matched") return {lot.edited, lot.intrinsic, 0};
 
@@ -132,9 +137,9 @@ Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& fact
     return made;
   };
   std::vector<double> edited_margins, candidate_margins;
-  if (edits.size() == 1) {
-    edited_margins = margins(edits[0].current, lot.edited, true);
-    candidate_margins = margins(edits[0].current, lot.intrinsic, false);
+  if (!isolated) {
+    edited_margins = margins(edits.at(0).current, lot.edited, true);
+    candidate_margins = margins(edits.at(0).current, lot.intrinsic, false);
   } else {
     // Each fact is edited in a model of its own; candidates are judged in the unedited one.
     for (std::size_t i = 0; i < lot.edited.size(); ++i) {

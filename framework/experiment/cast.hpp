@@ -31,12 +31,13 @@ struct Roles {
   std::vector<std::int64_t> edited, intrinsic;  // indices into the facts
   std::int64_t unmatched = 0;  // edited facts that found fewer controls by margin than wanted within the caliper
 };
-// `edits`: the states whose margins are matched, one, or one for each edited fact; `target` is what was written. With
+// `edits`: the states whose margins are matched, one, or if `isolated` one for each edited fact; `target` is what was
+// written. With
 // matched selection and replicates that exchange roles, the facts that the paired replicate edits are intrinsic
 // whatever their margins, and the other places are filled by margin.
 Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
                    const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits,
-                   const std::string& target);
+                   bool isolated, const std::string& target);
 void save_roles(const Roles& roles, const std::filesystem::path& folder);
 Roles load_roles(const std::filesystem::path& folder);
 

@@ -153,7 +153,6 @@ Key KeyMaker::lot(const config::Cell& cell) {
       .add("knowledge", knowledge(cell.experiment))
       .add("roles_seed", std::to_string(cell.roles_seed))
       .add("swapped", cell.swapped)
-      .add("paired", cell.paired)
       .add("facts.known", f.known)
       .add("facts.min_probability", f.min_probability)
       .add("facts.edited", f.edited)
@@ -165,6 +164,8 @@ Key KeyMaker::lot(const config::Cell& cell) {
 Key KeyMaker::roles(const config::Cell& cell, const std::vector<Key>& reference) {
   KeyBuilder key;
   key.add("what", "roles").add("facts.caliper", cell.experiment.facts.caliper);
+  // A lot does not depend on it, nor do its edits.
+  if (cell.experiment.facts.selection == "matched") key.add("paired", cell.paired);
   add_ingredients(key, "lot.", lot(cell));
   for (std::size_t i = 0; i < reference.size(); ++i) key.add(cat("edit ", i), reference[i]);
   return key.build();

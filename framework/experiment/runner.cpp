@@ -119,7 +119,10 @@ std::map<std::string, std::vector<results::Value>> earlier_rows(const fs::path& 
                             text("host")};
     }
   } catch (const Error&) {
-    rows.clear();  // times are no result: a damaged sidecar is made anew
+    // Times are no result: a sidecar that is damaged, or of an older program, is made anew.
+    rows.clear();
+    std::error_code error;
+    fs::remove(sidecar, error);
   }
   return rows;
 }

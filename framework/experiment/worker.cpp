@@ -64,14 +64,17 @@ void second_moments(Workshop& workshop) {
 void roles(Workshop& workshop, const std::filesystem::path& folder) {
   std::vector<State> edits;
   std::string target = "new";
+  bool isolated = false;
   for (const auto& id : workshop.node().below) {
     const PlanNode& node = workshop.plan().find(id);
     if (node.kind != NodeKind::kStage) continue;
     edits.push_back(load_state(workshop.stored(node), workshop.model()));
     target = workshop.plan().cells()[node.cell].experiment.edit.target;
+    isolated = node.place.fact.has_value();
   }
-  save_roles(assign_roles(workshop.cell(), workshop.facts(), workshop.knowledge(), workshop.model(), edits, target),
-             folder);
+  save_roles(
+      assign_roles(workshop.cell(), workshop.facts(), workshop.knowledge(), workshop.model(), edits, isolated, target),
+      folder);
 }
 
 // Adds the recorded updates of the last edit once more. An unedited model has none, and stays as it is.

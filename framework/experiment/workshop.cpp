@@ -95,8 +95,15 @@ std::vector<data::FilterFact> Workshop::all_facts() {
 }
 
 std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::DatasetRequest& request) {
-  if (node_->kind == NodeKind::kMeasure && (request.filter || request.validation_share > 0) &&
-      !metrics_read_as_tasks(experiment())) {
+  const bool shared = request.filter || request.validation_share > 0;  // follows from the whole experiment
+  const bool edits =
+      node_->kind == NodeKind::kStage && experiment().experiment.stages[node_->place.stages - 1] == "edit";
+  if (edits && shared) {
+    fail(ErrorCode::kUnsupported, request.path,
+         " is opened with the irrelevance filter or a held-out sample by an editor or an augmenter, whose edits would "
+         "then follow from every fact of the experiment; expected the file to be opened whole");
+  }
+  if (node_->kind == NodeKind::kMeasure && shared && !metrics_read_as_tasks(experiment())) {
     fail(ErrorCode::kUnsupported, request.path,
          " is opened by a metric with the irrelevance filter or a held-out sample, and no metric of the experiment has "
          "the parameters \"filter\" and \"validation_share\" by which its measurements are known to follow from them; "

@@ -59,6 +59,9 @@ TEST_F(Run, WritesResultsAndGoesOnWhereItStopped) {
   const Outcome wrong = run({"run", "again.toml", "missing.toml"}, home());
   EXPECT_EQ(wrong.status, 1);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "results" / "again"));
+  const Outcome twice = run({"run", "tiny.toml", "again.toml", "--set", "experiment.name=both"}, home());
+  EXPECT_EQ(twice.status, 1);
+  EXPECT_THAT(twice.err, HasSubstr("again.toml: its results go to "));
   ASSERT_EQ(run({"run", "tiny.toml", "again.toml"}, home()).status, 0);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "results" / "again" / "again.h5"));
 

@@ -99,7 +99,9 @@ TEST(Sweep, PairedReplicatesSwapRoles) {
   EXPECT_THAT(lots, ElementsAre(10, 10, 11, 11, 12));
   EXPECT_THAT(swapped, ElementsAre(false, true, false, true, false));
   EXPECT_THAT(seeds, ElementsAre(10, 11, 12, 13, 14));
-  EXPECT_TRUE(expansion.cells[4].paired) << "of one kind with the others, though its pair was not asked for";
+  EXPECT_TRUE(expansion.cells[2].paired);
+  EXPECT_TRUE(expansion.cells[3].paired);
+  EXPECT_FALSE(expansion.cells[4].paired) << "its pair was not asked for";
   const Expansion unpaired = study.expand(kMinimal, {"experiment.replicates=2", "experiment.swap_roles=false"});
   EXPECT_EQ(unpaired.cells[1].roles_seed, 2u);
   EXPECT_FALSE(unpaired.cells[1].swapped);

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +71,15 @@ int run_command(const Arguments& arguments) {
     const Prepared& made = *experiments.back();
     if (const int status = report_problems(made.checked, file); status != 0) return status;
     check_cells(*made.checked.plan, options);
+    const auto& output = made.checked.plan->experiment().experiment.output;
+    const auto same = std::find_if(experiments.begin(), experiments.end(), [&](const auto& other) {
+      return other->checked.plan->experiment().experiment.output == output;
+    });
+    if (same != std::prev(experiments.end())) {
+      fail(ErrorCode::kInvalidArgument, file, ": its results go to ", output.string(), ", as those of ",
+           arguments.positional[static_cast<std::size_t>(same - experiments.begin())],
+           "; give each experiment a name or an output of its own");
+    }
   }
   int first_failure = 0;
   for (std::size_t i = 0; i < experiments.size(); ++i) {
