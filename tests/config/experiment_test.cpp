@@ -172,10 +172,11 @@ TEST(Experiment, Facts) {
       "\"palimpsest\"");
   EXPECT_EQ(study.problems(kMinimal, {"facts.selection=matched", "facts.intrinsic=0"}),
             "--set: facts.selection: found \"matched\", expected facts.edited and facts.intrinsic above 0 with it");
-  EXPECT_EQ(study.problems(kMinimal, {"facts.selection=matched", "facts.intrinsic=5", "experiment.replicates=2"}),
-            "--set: facts.selection: found \"matched\" with 5 edited and 5 intrinsic facts, expected more intrinsic ones: "
-            "where replicates swap roles, 5 are the facts that the paired replicate edits, and none would be chosen by "
-            "margin; or set experiment.swap_roles = false");
+  EXPECT_EQ(
+      study.problems(kMinimal, {"facts.selection=matched", "facts.intrinsic=5", "experiment.replicates=2"}),
+      "--set: facts.selection: found \"matched\" with 5 edited and 5 intrinsic facts, expected more intrinsic ones: "
+      "where replicates swap roles, 5 are the facts that the paired replicate edits, and none would be chosen by "
+      "margin; or set experiment.swap_roles = false");
   EXPECT_EQ(study.problems(kMinimal, {"facts.limit=20"}),
             "--set: facts.limit: found the integer 20, expected 0 or at least facts.edited + facts.intrinsic, 25");
 }
