@@ -168,9 +168,9 @@ class Builder {
 
   // One side of a contrast.
   struct Side {
-    const Configuration* configuration;
-    const std::string* role;
-    const Series* series;
+    const Configuration* configuration = nullptr;
+    const std::string* role = nullptr;
+    const Series* series = nullptr;
     AtPoint outcomes;
     double loss = kNaN;
 

@@ -16,7 +16,7 @@ using results::Table;
 
 std::string first_sentence(const std::string& text) {
   const auto end = text.find(". ");
-  return end == text.npos ? text : text.substr(0, end + 1);
+  return end == std::string::npos ? text : text.substr(0, end + 1);
 }
 
 }  // namespace
