@@ -179,11 +179,8 @@ class Checker {
 
   // What plugins will open. The columns that they want are theirs to know.
   void check_texts(const config::Experiment& e) {
-    std::vector<std::pair<const char*, const config::PluginChoice*>> choices = {
-        {"editor", &e.editor}, {"augmenter", &e.augmenter}, {"freeze_policy", &e.freeze_policy}, {"task", &e.task}};
-    for (const auto& metric : e.metrics) choices.emplace_back("metric", &metric);
-    for (const auto& [kind, choice] : choices) {
-      const config::PluginSpec* plugin = choice->id.empty() ? nullptr : setup_.catalog().find(kind, choice->id);
+    for (const auto& [kind, choice] : e.plugins()) {
+      const config::PluginSpec* plugin = setup_.catalog().find(kind, choice->id);
       if (plugin == nullptr) continue;
       for (const config::KeySpec& parameter : plugin->parameters) {
         const auto value = choice->parameters.find(parameter.name);

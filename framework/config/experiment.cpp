@@ -252,4 +252,12 @@ Experiment make_experiment(const Table& root, const Document& document, const Pl
 
 std::string to_toml(const Experiment& experiment) { return canonical_toml(experiment.resolved); }
 
+std::vector<std::pair<const char*, const PluginChoice*>> Experiment::plugins() const {
+  std::vector<std::pair<const char*, const PluginChoice*>> chosen = {
+      {"editor", &editor}, {"augmenter", &augmenter}, {"task", &task}, {"freeze_policy", &freeze_policy}};
+  std::erase_if(chosen, [](const auto& one) { return one.second->id.empty(); });
+  for (const auto& metric : metrics) chosen.emplace_back("metric", &metric);
+  return chosen;
+}
+
 }  // namespace palimpsest::config

@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/document.hpp"
@@ -126,6 +127,10 @@ struct Experiment {
   TrainingSection training;
   RunSection run;
   std::vector<std::filesystem::path> plugin_path;
+
+  // All that are chosen, each with the name of its table: editor, augmenter, task, freeze policy, metrics. They point
+  // into this.
+  std::vector<std::pair<const char*, const PluginChoice*>> plugins() const;
 
   // All of it as one tree, defaults filled, paths as given and no machine's folder in it.
   Table resolved;

@@ -23,37 +23,29 @@ constexpr std::int64_t kCandidatesPerControl = 8;
 
 // Who of the lot's candidates is intrinsic: those whose margins are nearest to the edited facts'. Where replicates
 // exchange their roles, the facts that the paired one edits come first, whatever their margins: each fact is then its
-// own control, and the remaining places are filled by margin.
+// own control, and the remaining places, of which there are some (config/experiment_checks.cpp), are filled by margin.
 Roles match(const data::Roles& lot, const std::vector<double>& edited_margins,
             const std::vector<double>& candidate_margins, const config::Cell& cell) {
   const config::FactsSection& f = cell.experiment.facts;
-  constexpr double kAny = std::numeric_limits<double>::infinity();
-  Roles roles{lot.edited, {}, 0};
-  // Up to `wanted` of the candidates from `begin` to `end`, as evenly over the edited facts as they go.
-  const auto add = [&](std::size_t begin, std::size_t end, std::int64_t wanted, double caliper) {
-    if (wanted <= 0) return;
-    const auto edited = static_cast<std::int64_t>(lot.edited.size());
-    const auto found = data::match_by_margin(edited_margins, std::span(candidate_margins).subspan(begin, end - begin),
-                                             caliper, (wanted + edited - 1) / std::max<std::int64_t>(1, edited));
-    std::int64_t left = wanted;
-    bool any = true;
-    for (std::size_t round = 0; any; ++round) {
-      any = false;
-      for (const auto& own : found.matches) {
-        if (round >= own.size() || left == 0) continue;
-        roles.intrinsic.push_back(lot.intrinsic[begin + static_cast<std::size_t>(own[round])]);
-        any = true;
-        --left;
-      }
-    }
-    if (left > 0) roles.unmatched += found.unmatched;
-  };
-  const std::size_t all = lot.intrinsic.size();
   const auto exchanged = cell.paired ? static_cast<std::size_t>(lot.exchanged) : std::size_t{0};
-  const std::int64_t kept = std::min(f.intrinsic, static_cast<std::int64_t>(exchanged));
-  add(0, exchanged, kept, kAny);
-  add(exchanged, all, f.intrinsic - kept, f.caliper > 0 ? f.caliper : kAny);
-  if (roles.intrinsic.empty() && f.intrinsic > 0) {
+  const auto edited = static_cast<std::int64_t>(lot.edited.size());
+  const std::int64_t wanted = f.intrinsic - static_cast<std::int64_t>(exchanged);
+  const std::int64_t per_edited = (wanted + edited - 1) / edited;
+  const auto found =
+      data::match_by_margin(edited_margins, std::span(candidate_margins).subspan(exchanged),
+                            f.caliper > 0 ? f.caliper : std::numeric_limits<double>::infinity(), per_edited);
+  Roles roles{lot.edited, {lot.intrinsic.begin(), lot.intrinsic.begin() + static_cast<std::ptrdiff_t>(exchanged)}, 0};
+  std::int64_t left = wanted;
+  // The nearest of each edited fact, then the next of each, until the places are filled.
+  for (std::size_t round = 0; round < static_cast<std::size_t>(per_edited); ++round) {
+    for (const auto& own : found.matches) {
+      if (round >= own.size() || left == 0) continue;
+      roles.intrinsic.push_back(lot.intrinsic[exchanged + static_cast<std::size_t>(own[round])]);
+      --left;
+    }
+  }
+  if (left > 0) roles.unmatched = found.unmatched;
+  if (roles.intrinsic.empty()) {
     fail(ErrorCode::kOutOfRange, "no intrinsic fact lies within facts.caliper = ", f.caliper,
          " nat of an edited fact's margin; raise it");
   }

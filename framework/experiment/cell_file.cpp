@@ -220,11 +220,7 @@ results::Provenance provenance_of(Workshop& workshop) {
   p.resolved_toml = config::to_toml(workshop.cell());
   p.seed = static_cast<std::int64_t>(workshop.cell().seed);
   p.git_commit = PALIMPSEST_GIT_COMMIT;
-  std::vector<std::pair<const char*, const config::PluginChoice*>> choices = {
-      {"editor", &e.editor}, {"augmenter", &e.augmenter}, {"task", &e.task}, {"freeze_policy", &e.freeze_policy}};
-  for (const auto& metric : e.metrics) choices.emplace_back("metric", &metric);
-  for (const auto& [table, choice] : choices) {
-    if (choice->id.empty()) continue;
+  for (const auto& [table, choice] : e.plugins()) {
     const auto plugin = environment.registry->find(abi_kind(table), choice->id);
     p.plugins.push_back({plugin.descriptor->kind, choice->id, plugin.descriptor->version, plugin.library->sha256()});
   }

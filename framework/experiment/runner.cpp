@@ -67,7 +67,6 @@ results::Table timing_table() {
 
 // Where the cell's plugins were loaded from; what they are stands in /provenance/plugins of the cell's own file.
 results::Table plugin_files(const config::Cell& cell, plugin::Registry& registry) {
-  const config::Experiment& e = cell.experiment;
   results::Table table{std::string(kPluginFiles),
                        "One plugin of the cell, and the file that it was loaded from when the cell was made.",
                        {{"cell", "", "Name of the cell.", std::vector<std::string>{}},
@@ -76,11 +75,7 @@ results::Table plugin_files(const config::Cell& cell, plugin::Registry& registry
                         {"version", "", "Version that the plugin states.", std::vector<std::string>{}},
                         {"sha256", "", "SHA-256 of the file.", std::vector<std::string>{}},
                         {"path", "", "Path of the file.", std::vector<std::string>{}}}};
-  std::vector<std::pair<const char*, const config::PluginChoice*>> choices = {
-      {"editor", &e.editor}, {"augmenter", &e.augmenter}, {"task", &e.task}, {"freeze_policy", &e.freeze_policy}};
-  for (const auto& metric : e.metrics) choices.emplace_back("metric", &metric);
-  for (const auto& [kind, choice] : choices) {
-    if (choice->id.empty()) continue;
+  for (const auto& [kind, choice] : cell.experiment.plugins()) {
     const auto found = registry.find(abi_kind(kind), choice->id);
     table.append_row({cell.name, found.descriptor->kind, choice->id, found.descriptor->version, found.library->sha256(),
                       found.library->path().string()});
