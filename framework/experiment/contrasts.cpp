@@ -82,12 +82,14 @@ Table empty_contrasts() {
        {"interval_levels", "",
         "what the interval's bootstrap draws: replicates and facts, or facts only (one replicate)", Texts()},
        {"p", "1",
-        "two-sided permutation p: signs of the facts' differences where paired, else roles exchanged within "
-        "replicates",
+        "two-sided permutation p: signs of the facts' differences where paired, else roles exchanged within a lot "
+        "(a replicate, or two that exchange roles)",
         Reals()},
        {"p_adjusted", "1", "p after Holm's adjustment over this table", Reals()},
        {"smallest_detectable", "that of measure_unit",
-        "difference that this many facts would show with 80 % power at 5 %, by a normal approximation", Reals()},
+        "difference that this many facts would show with 80 % power at 5 %, by a normal approximation; of roles, as "
+        "if no fact had both",
+        Reals()},
        {"validation_loss_a", "nat/token",
         "mean validation loss of a over the replicates that both have: after fine-tuning, at equal validation loss "
         "after step_a",
@@ -101,7 +103,10 @@ Table empty_contrasts() {
         "no cell of a or b failed the quality gate; and where their fine-tunings may change different weights, the "
         "validation losses differ by at most 0.02",
         std::vector<Bool>()},
-       {"verdict", "", "more, less, no detectable difference, or not measured: read off the interval", Texts()},
+       {"verdict", "",
+        "more, less, no detectable difference, too few facts (a difference of fewer than 6), or not measured: read "
+        "off the interval",
+        Texts()},
        {"sentence", "", "the verdict in words", Texts()},
        {"note", "", "cells that failed the quality gate, and validation losses that differ by more than 0.02",
         Texts()}}};
@@ -124,6 +129,16 @@ void add_note(std::string& to, const std::string& note) {
   if (note.empty()) return;
   if (!to.empty()) to += "; ";
   to += note;
+}
+
+// A replicate that exchanges the roles of the one before it is of its lot.
+Lots lots_of(const Table& cells, const Configuration& configuration) {
+  Lots lots;
+  for (const auto row : configuration.rows) {
+    const auto replicate = cells.values<std::int64_t>("replicate")[row];
+    lots[replicate] = bool(cells.values<Bool>("swapped")[row]) ? replicate - 1 : replicate;
+  }
+  return lots;
 }
 
 std::string loss_text(double difference) {
@@ -233,7 +248,8 @@ class Builder {
   void add_row(const Subject& subject, const Side& a, const Side& b, const std::string& differs_in,
                std::string_view compared_at, bool names_steps, bool headline, const std::string& loss_note) {
     const bool roles = a.configuration == b.configuration;
-    const auto compared = roles ? compare_unpaired(a.outcomes, b.outcomes, subject.retention, *options_)
+    const auto compared = roles ? compare_roles(a.outcomes, b.outcomes, lots_of(measurements_->cells, *a.configuration),
+                                                subject.retention, *options_)
                                 : compare_paired(a.outcomes, b.outcomes, subject.retention, *options_);
     std::string note = failures_of(*gate_, *a.configuration);
     if (!roles) add_note(note, failures_of(*gate_, *b.configuration));

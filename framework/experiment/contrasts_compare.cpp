@@ -4,29 +4,82 @@
 #include <cmath>
 #include <limits>
 #include <set>
-
-#include "base/rng.hpp"
+#include <utility>
 
 namespace palimpsest::experiment {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-using ByFact = std::map<std::string, double>;
+using ByFact = std::map<std::string, Mean>;
 
-// A fact's mean over its edits (scope isolated), so that a fact counts once in a replicate.
+// A fact's values over its edits (scope isolated), so that a fact counts once in a replicate.
 ByFact by_fact(const Series::Values& values) {
-  std::map<std::string, std::pair<double, std::int64_t>> sums;
-  for (const auto& [unit, value] : values) {
-    if (std::isnan(value)) continue;
-    auto& [sum, n] = sums[unit.fact];
-    sum += value;
-    ++n;
-  }
-  ByFact out;
-  for (const auto& [fact, sum] : sums) out[fact] = sum.first / static_cast<double>(sum.second);
-  return out;
+  ByFact facts;
+  for (const auto& [unit, value] : values) facts[unit.fact].add(value);
+  std::erase_if(facts, [](const auto& fact) { return fact.second.n == 0; });
+  return facts;
 }
+
+// The rows of `values` that `other` has too, both with a value.
+Series::Values shared_rows(const Series::Values& values, const Series::Values& other) {
+  Series::Values shared;
+  for (const auto& [unit, value] : values) {
+    const auto found = other.find(unit);
+    if (found != other.end() && !std::isnan(value) && !std::isnan(found->second)) shared[unit] = value;
+  }
+  return shared;
+}
+
+// Whether these were measured in one model, not in one for each edit.
+bool in_one_model(const Series::Values& values) {
+  return std::all_of(values.begin(), values.end(), [](const auto& row) { return row.first.edit.empty(); });
+}
+
+// The facts of two roles, gathered replicate by replicate.
+struct Roles {
+  struct Role {
+    std::vector<double> values;
+    std::set<std::string> facts;
+  };
+  Role a, b;
+  std::int64_t replicates = 0;
+
+  void add(std::int64_t lot, const ByFact& of_a, const ByFact& of_b) {
+    replicates += !of_a.empty() || !of_b.empty();
+    for (const auto& [fact, mean] : of_a) {
+      by_lot_[lot][fact].first.add(mean.value());
+      a.values.push_back(mean.value());
+      a.facts.insert(fact);
+    }
+    for (const auto& [fact, mean] : of_b) {
+      by_lot_[lot][fact].second.add(mean.value());
+      b.values.push_back(mean.value());
+      b.facts.insert(fact);
+    }
+  }
+
+  std::vector<Lot> lots() const {
+    std::vector<Lot> lots;
+    for (const auto& [number, facts] : by_lot_) {
+      Lot& lot = lots.emplace_back();
+      for (const auto& [fact, in_role] : facts) {
+        const auto& [in_a, in_b] = in_role;
+        if (in_b.n == 0) {
+          lot.a.push_back(in_a);
+        } else if (in_a.n == 0) {
+          lot.b.push_back(in_b);
+        } else {
+          lot.exchanged.push_back(in_role);
+        }
+      }
+    }
+    return lots;
+  }
+
+ private:
+  std::map<std::int64_t, std::map<std::string, std::pair<Mean, Mean>>> by_lot_;  // each fact as a and as b
+};
 
 double variance(const std::vector<double>& values) {
   if (values.size() < 2) return kNaN;
@@ -36,48 +89,9 @@ double variance(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
-void drop_certainty(Interval& interval, std::int64_t rows) {
+void drop_certainty(Interval& interval, std::size_t rows) {
   // One value has no spread to tell anything from.
   if (rows < 2) interval.low = interval.high = kNaN;
-}
-
-double pooled_mean(const Replicates& values) {
-  std::vector<double> all;
-  for (const auto& replicate : values) all.insert(all.end(), replicate.begin(), replicate.end());
-  return mean_of(all);
-}
-
-// Two-sided p of "which facts are edited makes no difference": roles are exchanged by lot within each replicate.
-double role_permutation_p(const Replicates& a, const Replicates& b, const SummaryOptions& options) {
-  const double observed = std::fabs(pooled_mean(a) - pooled_mean(b));
-  if (std::isnan(observed)) return kNaN;
-  Replicates pools(a.size());
-  double total = 0;
-  double scale = 0;
-  std::size_t n_a = 0;
-  std::size_t n_b = 0;
-  for (std::size_t r = 0; r < a.size(); ++r) {
-    pools[r] = a[r];
-    pools[r].insert(pools[r].end(), b[r].begin(), b[r].end());
-    for (const double value : pools[r]) {
-      total += value;
-      scale = std::max(scale, std::fabs(value));
-    }
-    n_a += a[r].size();
-    n_b += b[r].size();
-  }
-  Rng rng(options.seed, "exchange-roles");
-  std::int64_t extreme = 0;
-  for (int draw = 0; draw < options.permutations; ++draw) {
-    double sum = 0;
-    for (std::size_t r = 0; r < a.size(); ++r) {
-      rng.shuffle(pools[r]);
-      for (std::size_t i = 0; i < a[r].size(); ++i) sum += pools[r][i];
-    }
-    const double difference = sum / static_cast<double>(n_a) - (total - sum) / static_cast<double>(n_b);
-    extreme += std::fabs(difference) >= observed - 1e-12 * scale;
-  }
-  return static_cast<double>(extreme + 1) / static_cast<double>(options.permutations + 1);
 }
 
 }  // namespace
@@ -114,86 +128,67 @@ Compared compare_paired(const AtPoint& a, const AtPoint& b, bool retention, cons
   Replicates differences;
   std::vector<double> all_a;
   std::vector<double> all_b;
-  std::map<std::string, std::pair<double, std::int64_t>> facts;
+  std::map<std::string, Mean> per_fact;
   double discordant = 0;
-  std::int64_t rows = 0;
   for (const auto& [replicate, values_a] : a.rows) {
     const auto found = b.rows.find(replicate);
     if (found == b.rows.end()) continue;
-    Series::Values kept_a;
-    Series::Values kept_b;
-    for (const auto& [unit, value] : values_a) {
-      const auto other = found->second.find(unit);
-      if (other == found->second.end() || std::isnan(value) || std::isnan(other->second)) continue;
-      kept_a[unit] = value;
-      kept_b[unit] = other->second;
-    }
-    const auto facts_a = by_fact(kept_a);
-    const auto facts_b = by_fact(kept_b);
+    const auto& values_b = found->second;
+    const bool alike = in_one_model(values_a) == in_one_model(values_b);
+    const auto facts_a = by_fact(alike ? shared_rows(values_a, values_b) : values_a);
+    const auto facts_b = by_fact(alike ? shared_rows(values_b, values_a) : values_b);
     auto& list = differences.emplace_back();
-    for (const auto& [fact, value] : facts_a) {
-      const double other = facts_b.at(fact);
-      list.push_back(value - other);
-      all_a.push_back(value);
-      all_b.push_back(other);
-      auto& [sum, n] = facts[fact];
-      sum += value - other;
-      ++n;
-      discordant += std::fabs(value - other);
-      ++rows;
+    for (const auto& [fact, mean_a] : facts_a) {
+      const auto other = facts_b.find(fact);
+      if (other == facts_b.end()) continue;
+      const double difference = mean_a.value() - other->second.value();
+      list.emplace_back(difference);
+      all_a.push_back(mean_a.value());
+      all_b.push_back(other->second.value());
+      per_fact[fact].add(difference);
+      discordant += std::fabs(difference);
     }
   }
-  std::vector<double> per_fact;
-  for (const auto& [fact, sum] : facts) per_fact.push_back(sum.first / static_cast<double>(sum.second));
-  const auto n = static_cast<std::int64_t>(per_fact.size());
+  std::vector<double> means;
+  for (const auto& [fact, mean] : per_fact) means.push_back(mean.value());
+  const auto n = static_cast<std::int64_t>(means.size());
   out.facts_a = out.facts_b = n;
   out.value_a = mean_of(all_a);
   out.value_b = mean_of(all_b);
   out.difference = mean_interval(differences, {options.seed, "contrasts", options.contrast_resamples, 0.95});
-  drop_certainty(out.difference, rows);
+  drop_certainty(out.difference, all_a.size());
   out.difference.facts = n;
-  out.p = sign_flip_test(per_fact, options.seed, options.permutations).p;
+  out.p = sign_flip_test(means, options.seed, options.permutations).p;
   if (n > 0) {
-    out.detectable = retention ? smallest_detectable_paired(n, discordant / static_cast<double>(rows))
-                               : kPowerFactor * std::sqrt(variance(per_fact) / static_cast<double>(n));
+    out.detectable = retention ? smallest_detectable_paired(n, discordant / static_cast<double>(all_a.size()))
+                               : kPowerFactor * std::sqrt(variance(means) / static_cast<double>(n));
   }
   return out;
 }
 
-Compared compare_unpaired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options) {
-  Compared out;
-  Replicates values_a;
-  Replicates values_b;
-  std::vector<double> all_a;
-  std::vector<double> all_b;
-  std::set<std::string> facts_a;
-  std::set<std::string> facts_b;
-  const auto collect = [](const Series::Values& rows, Replicates& values, std::vector<double>& all,
-                          std::set<std::string>& facts) {
-    auto& list = values.emplace_back();
-    for (const auto& [fact, value] : by_fact(rows)) {
-      list.push_back(value);
-      all.push_back(value);
-      facts.insert(fact);
-    }
-  };
+Compared compare_roles(const AtPoint& a, const AtPoint& b, const Lots& lots, bool retention,
+                       const SummaryOptions& options) {
+  Roles roles;
   for (const auto& [replicate, rows] : a.rows) {
     const auto found = b.rows.find(replicate);
-    if (found == b.rows.end()) continue;
-    collect(rows, values_a, all_a, facts_a);
-    collect(found->second, values_b, all_b, facts_b);
+    if (found != b.rows.end()) roles.add(lots.at(replicate), by_fact(rows), by_fact(found->second));
   }
+  const auto drawn = roles.lots();
+  const auto& [all_a, facts_a] = roles.a;
+  const auto& [all_b, facts_b] = roles.b;
+  std::set<std::string> facts = facts_a;
+  facts.insert(facts_b.begin(), facts_b.end());
+
+  Compared out;
   out.facts_a = static_cast<std::int64_t>(facts_a.size());
   out.facts_b = static_cast<std::int64_t>(facts_b.size());
   out.value_a = mean_of(all_a);
   out.value_b = mean_of(all_b);
-  out.difference =
-      mean_difference_interval(values_a, values_b, {options.seed, "contrasts", options.contrast_resamples, 0.95});
-  drop_certainty(out.difference, static_cast<std::int64_t>(std::min(all_a.size(), all_b.size())));
-  std::set<std::string> facts = facts_a;
-  facts.insert(facts_b.begin(), facts_b.end());
+  out.difference = mean_difference_interval(drawn, {options.seed, "contrasts", options.contrast_resamples, 0.95});
+  drop_certainty(out.difference, std::min(all_a.size(), all_b.size()));
   out.difference.facts = static_cast<std::int64_t>(facts.size());
-  out.p = role_permutation_p(values_a, values_b, options);
+  out.difference.replicates = roles.replicates;
+  out.p = role_exchange_p(drawn, options.seed, options.permutations);
   if (all_a.empty() || all_b.empty()) return out;
   const auto n_a = static_cast<double>(all_a.size());
   const auto n_b = static_cast<double>(all_b.size());

@@ -35,10 +35,18 @@ struct Compared {
   std::int64_t facts_a = 0, facts_b = 0;
 };
 
-// The same rows in both, one difference per fact and replicate; p by flipping signs.
+// The same facts in both, one difference per fact and replicate; p by flipping signs. Where only one of the two has an
+// edited model for each edit (scope isolated against a shared model), a fact's mean over them is compared; else only
+// rows that both have count.
 Compared compare_paired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options);
-// Other facts of the same replicates; p by exchanging the roles within each replicate.
-Compared compare_unpaired(const AtPoint& a, const AtPoint& b, bool retention, const SummaryOptions& options);
+
+// Of a replicate, the number of its lot: two that exchange roles have the same one.
+using Lots = std::map<std::int64_t, std::int64_t>;
+// Facts of two roles in the same models. A fact that has both roles in its lot is its own control: it is drawn with
+// both values, and p exchanges these; the others' roles are dealt anew within their lot. The smallest detectable
+// difference leaves that out of account, so it is an upper bound there.
+Compared compare_roles(const AtPoint& a, const AtPoint& b, const Lots& lots, bool retention,
+                       const SummaryOptions& options);
 
 // NaN for none.
 double mean_of(const std::vector<double>& values);

@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/layout.hpp"
 #include "experiment/report_words.hpp"
+#include "experiment/statistics.hpp"
 #include "results/reader.hpp"
 
 namespace palimpsest::experiment {
@@ -156,39 +157,30 @@ std::vector<std::string> line_of(const SummaryRows& rows, const std::string& con
 }
 
 double mean_of_cells(const Table& cells, const Configuration& configuration, std::string_view column) {
-  double sum = 0;
-  std::int64_t n = 0;
-  for (const auto row : configuration.rows) {
-    const double value = cells.values<double>(column)[row];
-    if (std::isnan(value)) continue;
-    sum += value;
-    ++n;
-  }
-  return n == 0 ? kNaN : sum / static_cast<double>(n);
+  Mean mean;
+  for (const auto row : configuration.rows) mean.add(cells.values<double>(column)[row]);
+  return mean.value();
 }
 
 // How good the edits were, as the quality gate judged them; means over replicates. "" where nothing was measured.
 std::string edits_words(const Table& gate, const Configuration& configuration) {
-  const auto mean = [&](std::string_view column) {
+  const auto mean_of = [&](std::string_view column) {
     const auto& names = gate.values<std::string>("configuration");
     const auto& values = gate.values<double>(column);
-    double sum = 0;
-    std::int64_t n = 0;
+    Mean mean;
     for (std::size_t row = 0; row < gate.rows(); ++row) {
-      if (names[row] != configuration.name || std::isnan(values[row])) continue;
-      sum += values[row];
-      ++n;
+      if (names[row] == configuration.name) mean.add(values[row]);
     }
-    return n == 0 ? kNaN : sum / static_cast<double>(n);
+    return mean.value();
   };
   std::string out;
   const auto add = [&](std::string_view name, double value, std::string_view unit, const char* format) {
     if (std::isnan(value)) return;
     out += cat(out.empty() ? "the edits: " : ", ", name, ' ', fixed(value, format), unit);
   };
-  add("efficacy", mean("efficacy"), "", "%.2f");
-  add("neighbourhood loss", mean("neighbourhood_loss"), "", "%.2f");
-  add("perplexity", 100 * mean("perplexity_rise"), " %", "%+.1f");
+  add("efficacy", mean_of("efficacy"), "", "%.2f");
+  add("neighbourhood loss", mean_of("neighbourhood_loss"), "", "%.2f");
+  add("perplexity", 100 * mean_of("perplexity_rise"), " %", "%+.1f");
   return out.empty() ? out : wrapped(out, "  ", "    ");
 }
 
@@ -214,16 +206,11 @@ std::string heading(const Table& cells, const Table& gate, const Configuration& 
 }
 
 double mean_at(const Series& series, const Point& point) {
-  double sum = 0;
-  std::int64_t n = 0;
+  Mean mean;
   for (const auto& [replicate, values] : *series.at(point)) {
-    for (const auto& [unit, value] : values) {
-      if (std::isnan(value)) continue;
-      sum += value;
-      ++n;
-    }
+    for (const auto& [unit, value] : values) mean.add(value);
   }
-  return n == 0 ? kNaN : sum / static_cast<double>(n);
+  return mean.value();
 }
 
 // The task's own score, by its columns, of the unedited model, as edited, and at last. "" where none was measured.

@@ -36,13 +36,11 @@ std::string legend(const Shown& shown) {
   if (shown.empty()) return "";
   std::string out =
       "edited: facts that an edit wrote, judged by the new answer. intrinsic: facts that the unedited model already "
-      "knew "
-      "(the control), judged by the true answer. right: share of the facts that the model answers rightly, by ";
+      "knew (the control), judged by the true answer. right: share of the facts that the model answers rightly, by ";
   for (const auto* primary : shown) out += cat(primary == shown.front() ? "" : ", ", primary->rate->name);
   out +=
       " below, before and after (before: as edited, or the unedited model where nothing was edited earlier). "
-      "retention: "
-      "share of those right before that are still right after, with a 95 % interval.";
+      "retention: share of those right before that are still right after, with a 95 % interval.";
   std::vector<const MetricColumn*> defined;
   for (const auto* primary : shown) {
     defined.push_back(primary->rate);
@@ -51,8 +49,7 @@ std::string legend(const Shown& shown) {
       defined.push_back(continuous);
     }
     if (const auto* column = with_placebo(*primary->metric)) {
-      out +=
-          cat(" ", column->name, ": share of the facts with it; placebo: the same for an answer that nobody taught.");
+      out += cat(" ", column->name, ": share of the facts with it; placebo: the same for another answer of its kind.");
       defined.push_back(column);
     }
   }

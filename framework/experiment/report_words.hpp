@@ -15,8 +15,8 @@ namespace palimpsest::experiment {
 using Shown = std::vector<const Primary*>;
 bool is_shown(const Shown& shown, const std::string& metric);
 
-// The first rate beside which the same stands for an answer that nobody taught, in a column of its name with `_placebo`
-// behind it. nullptr: none.
+// The first rate beside which the same stands for a placebo, in a column of its name with `_placebo` behind it.
+// nullptr: none.
 const MetricColumn* with_placebo(const MetricRows& metric);
 
 // The words of the tables. "" where there is no table.

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
-#include <numeric>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
@@ -23,7 +22,50 @@ std::string signed_text(double value) {
   return std::string_view(text) == "-0.00" ? "+0.00" : text;
 }
 
+double share(std::int64_t part, std::int64_t whole) {
+  return whole == 0 ? kNaN : static_cast<double>(part) / static_cast<double>(whole);
+}
+
 }  // namespace
+
+void Mean::add(double one) {
+  if (std::isnan(one)) return;
+  sum += one;
+  ++n;
+}
+
+void Mean::add(const Mean& other) {
+  sum += other.sum;
+  n += other.n;
+}
+
+double Mean::value() const { return n == 0 ? kNaN : sum / static_cast<double>(n); }
+
+void Tally::add(double at_reference, double at_later) {
+  if (std::isnan(at_reference) || std::isnan(at_later)) return;
+  ++rows;
+  held += at_reference != 0;
+  later += at_later != 0;
+  both += at_reference != 0 && at_later != 0;
+}
+
+void Tally::add(const Tally& other) {
+  rows += other.rows;
+  held += other.held;
+  later += other.later;
+  both += other.both;
+}
+
+double Tally::retention() const { return share(both, held); }
+double Tally::net_ratio() const { return share(later, held); }
+
+Tally total_of(const OutcomeReplicates& outcomes) {
+  Tally total;
+  for (const auto& replicate : outcomes) {
+    for (const auto& fact : replicate) total.add(fact);
+  }
+  return total;
+}
 
 PermutationResult sign_flip_test(const std::vector<double>& differences, std::uint64_t seed, int draws) {
   if (draws < 1) fail(ErrorCode::kInvalidArgument, "a permutation test with ", draws, " draws: expected at least 1");
@@ -68,6 +110,49 @@ PermutationResult sign_flip_test(const std::vector<double>& differences, std::ui
   }
   result.p = static_cast<double>(extreme + 1) / static_cast<double>(draws + 1);
   return result;
+}
+
+double role_exchange_p(const std::vector<Lot>& lots, std::uint64_t seed, int draws) {
+  if (draws < 1) fail(ErrorCode::kInvalidArgument, "a permutation test with ", draws, " draws: expected at least 1");
+  std::vector<std::vector<Mean>> singles;  // of each lot, those of a first
+  Mean all_a, all;
+  double scale = 0;
+  const auto note = [&](const Mean& fact, bool in_a) {
+    all.add(fact);
+    if (in_a) all_a.add(fact);
+    if (fact.n > 0) scale = std::max(scale, std::fabs(fact.value()));
+  };
+  for (const auto& lot : lots) {
+    auto& pool = singles.emplace_back(lot.a);
+    pool.insert(pool.end(), lot.b.begin(), lot.b.end());
+    for (const auto& fact : lot.a) note(fact, true);
+    for (const auto& fact : lot.b) note(fact, false);
+    for (const auto& [a, b] : lot.exchanged) {
+      note(a, true);
+      note(b, false);
+    }
+  }
+  const auto difference_to_rest = [&](const Mean& a) {
+    Mean rest;
+    rest.sum = all.sum - a.sum;
+    rest.n = all.n - a.n;
+    return a.value() - rest.value();
+  };
+  const double observed = std::fabs(difference_to_rest(all_a));
+  if (std::isnan(observed)) return kNaN;
+
+  Rng rng(seed, "exchange-roles");
+  std::int64_t extreme = 0;
+  for (int draw = 0; draw < draws; ++draw) {
+    Mean dealt;
+    for (std::size_t i = 0; i < lots.size(); ++i) {
+      rng.shuffle(singles[i]);
+      for (std::size_t fact = 0; fact < lots[i].a.size(); ++fact) dealt.add(singles[i][fact]);
+      for (const auto& [a, b] : lots[i].exchanged) dealt.add(rng.below(2) == 0 ? a : b);
+    }
+    extreme += std::fabs(difference_to_rest(dealt)) >= observed - 1e-12 * scale;
+  }
+  return static_cast<double>(extreme + 1) / static_cast<double>(draws + 1);
 }
 
 std::vector<double> holm_adjusted(const std::vector<double>& p) {
@@ -155,9 +240,9 @@ double harmonic_mean(const std::vector<double>& values) {
 
 Verdict verdict(const Interval& difference) {
   if (std::isnan(difference.low) || std::isnan(difference.high)) return Verdict::kNotMeasured;
-  if (difference.low > 0) return Verdict::kMore;
-  if (difference.high < 0) return Verdict::kLess;
-  return Verdict::kNoDifference;
+  if (difference.low <= 0 && difference.high >= 0) return Verdict::kNoDifference;
+  if (difference.facts < kFewestFacts) return Verdict::kTooFewFacts;
+  return difference.low > 0 ? Verdict::kMore : Verdict::kLess;
 }
 
 std::string_view words_of(Verdict verdict) {
@@ -165,6 +250,7 @@ std::string_view words_of(Verdict verdict) {
     case Verdict::kMore: return "more";
     case Verdict::kLess: return "less";
     case Verdict::kNoDifference: return "no detectable difference";
+    case Verdict::kTooFewFacts: return "too few facts";
     case Verdict::kNotMeasured: break;
   }
   return "not measured";
@@ -178,11 +264,15 @@ std::string contrast_sentence(const Interval& difference, std::string_view a, st
     case Verdict::kMore:
     case Verdict::kLess: text += cat(words_of(found), " ", outcome, " than ", b); break;
     case Verdict::kNoDifference: text += cat(words_of(found), " in ", outcome, " from ", b); break;
+    case Verdict::kTooFewFacts: text += cat(words_of(found), " to compare ", outcome, " with ", b); break;
     case Verdict::kNotMeasured: return cat(text, outcome, " against ", b, " was ", words_of(found));
   }
-  text += cat(" (", signed_text(difference.estimate), ", 95 % interval ", signed_text(difference.low), " to ",
-              signed_text(difference.high), "; ", difference.facts, " facts, ", difference.replicates,
-              difference.replicates == 1 ? " replicate" : " replicates");
+  // Without a spread an interval says nothing.
+  const std::string interval = difference.low == difference.high ? std::string("in each resample alike")
+                                                                 : cat("95 % interval ", signed_text(difference.low),
+                                                                       " to ", signed_text(difference.high));
+  text += cat(" (", signed_text(difference.estimate), ", ", interval, "; ", difference.facts, " facts, ",
+              difference.replicates, difference.replicates == 1 ? " replicate" : " replicates");
   if (difference.facts_only) text += ": facts only";
   if (found == Verdict::kNoDifference && !std::isnan(smallest_detectable)) {
     char size[32];

@@ -3,6 +3,9 @@
 //
 // Pure functions on plain vectors. A missing measurement is NaN, and a row with one is left out. Random parts draw from
 // a named stream of the given seed, so equal input gives equal output on every machine. Safe from any thread.
+//
+// What is drawn and counted is a fact in a replicate. It mostly has one row; in scope isolated a control has one for
+// every edited model, and these say less than as many facts: they stay together.
 #pragma once
 
 #include <cstddef>
@@ -10,19 +13,44 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace palimpsest::experiment {
 
-// One value per fact, for each replicate. Replicates may hold different facts and different numbers of them.
-using Replicates = std::vector<std::vector<double>>;
+// The values of one fact.
+struct Mean {
+  double sum = 0.0;
+  std::int64_t n = 0;
 
-// Success (not 0) or failure (0) of one fact at the reference and at the later point; NaN is missing.
-struct Outcome {
-  double reference = 0.0;
-  double later = 0.0;
+  Mean() = default;
+  Mean(double value) { add(value); }
+  void add(double one);
+  void add(const Mean& other);
+  double value() const;  // NaN for none
 };
-using OutcomeReplicates = std::vector<std::vector<Outcome>>;
+// For each replicate its facts; replicates may hold different facts and different numbers of them.
+using Replicates = std::vector<std::vector<Mean>>;
+
+// Rows of one fact: how many succeeded (not 0) at the reference, at the later point, at both.
+struct Tally {
+  std::int64_t rows = 0, held = 0, later = 0, both = 0;
+
+  Tally() = default;
+  Tally(double at_reference, double at_later) { add(at_reference, at_later); }
+  void add(double at_reference, double at_later);
+  void add(const Tally& other);
+  double retention() const;  // both / held; NaN for none
+  double net_ratio() const;  // later / held; NaN for none
+};
+using OutcomeReplicates = std::vector<std::vector<Tally>>;
+Tally total_of(const OutcomeReplicates& outcomes);
+
+// The facts of two roles in one replicate, or in two that exchange roles and so are one lot.
+struct Lot {
+  std::vector<Mean> a, b;                        // of one role alone
+  std::vector<std::pair<Mean, Mean>> exchanged;  // in one replicate a, in the other b: their own control
+};
 
 struct BootstrapOptions {
   std::uint64_t seed = 0;
@@ -36,8 +64,8 @@ struct Interval {
   double estimate = 0.0;
   double low = 0.0;
   double high = 0.0;
-  std::int64_t facts = 0;       // rows used, over all replicates
-  std::int64_t replicates = 0;  // with at least one row
+  std::int64_t facts = 0;       // used, over all replicates
+  std::int64_t replicates = 0;  // with at least one of them
   std::int64_t undefined =
       0;                    // resamples without a value (a ratio with nothing below the line), left out of the interval
   bool facts_only = false;  // one replicate: the interval says nothing about how replicates differ
@@ -46,10 +74,10 @@ struct Interval {
   std::string_view levels() const { return facts_only ? "facts only" : "replicates and facts"; }
 };
 
-// --- Two-level bootstrap: replicates are drawn with repetition, then the rows within each; with one replicate the rows
-// only ---
+// --- Two-level bootstrap: replicates are drawn with repetition, then the facts within each; with one replicate the
+// facts only ---
 
-// One resample: for each drawn replicate its index, and for each group of rows the drawn row indices.
+// One resample: for each drawn replicate its index, and for each group of facts ("rows") the drawn indices.
 struct ResampledReplicate {
   std::size_t replicate = 0;
   std::vector<std::vector<std::size_t>> rows;  // [group][position]
@@ -64,9 +92,12 @@ Interval bootstrap_interval(const std::vector<std::vector<std::size_t>>& rows,
 
 // The mean of all values.
 Interval mean_interval(const Replicates& values, const BootstrapOptions& options);
-// Mean of a minus mean of b, of other facts in the same replicates (a.size() == b.size(), else
-// Error(kInvalidArgument)). For the same facts give mean_interval() their differences.
-Interval mean_difference_interval(const Replicates& a, const Replicates& b, const BootstrapOptions& options);
+// Mean of a minus mean of b. A lot is drawn as a replicate is, an exchanged fact with both its values. For the same
+// facts in the same replicates give mean_interval() their differences.
+Interval mean_difference_interval(const std::vector<Lot>& lots, const BootstrapOptions& options);
+// Where all of n facts succeed, or none, no resample shows a spread; this is the exact interval of Clopper and Pearson
+// (1934) there. NaN ends for no facts.
+Interval all_or_none_interval(bool all, std::int64_t facts, double confidence = 0.95);
 
 // |S_r and S_t| / |S_r|, both recounted in every resample.
 Interval retention_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options);
@@ -85,6 +116,11 @@ struct PermutationResult {
 // The paired sign-flip test of "the mean difference is 0". One difference per fact (averaged over replicates first).
 // Exact for n <= 16, else `draws` seeded patterns with p = (b + 1) / (draws + 1), b the patterns at least as extreme.
 PermutationResult sign_flip_test(const std::vector<double>& differences, std::uint64_t seed, int draws = 10000);
+
+// The two-sided p of "a fact's role makes no difference" to mean a - mean b: exchanged facts change sides by lot, the
+// others' roles are dealt anew within their lot. `draws` seeded deals, p = (b + 1) / (draws + 1). NaN without facts of
+// both roles.
+double role_exchange_p(const std::vector<Lot>& lots, std::uint64_t seed, int draws = 10000);
 
 // Holm's step-down adjustment, in the order given. NaN stays NaN and does not count as a test.
 std::vector<double> holm_adjusted(const std::vector<double>& p);
@@ -129,10 +165,13 @@ double harmonic_mean(const std::vector<double>& values);
 // --- Sentences
 // ---------------------------------------------------------------------------------------------------------------
 
-enum class Verdict { kMore, kLess, kNoDifference, kNotMeasured };
-// From the interval of a difference: above 0, below 0, or neither.
+enum class Verdict { kMore, kLess, kNoDifference, kTooFewFacts, kNotMeasured };
+// From the interval of a difference: above 0, below 0, or neither. Of fewer than kFewestFacts facts no interval says
+// that there is a difference: two of three have one sign by chance alone.
 Verdict verdict(const Interval& difference);
-// "more", "less", "no detectable difference", "not measured".
+// With so many differences of one sign a sign-flip test reaches p < 0.05, with fewer it cannot.
+inline constexpr std::int64_t kFewestFacts = 6;
+// "more", "less", "no detectable difference", "too few facts", "not measured".
 std::string_view words_of(Verdict verdict);
 // `edited facts: less retention than intrinsic facts (-0.21, 95 % interval -0.35 to -0.07; 60 facts, 3 replicates)`.
 // Says "facts only" where that is so, and the smallest detectable difference, unless NaN, where no difference was

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
@@ -21,78 +21,50 @@ double quantile(const std::vector<double>& sorted, double share) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-template <typename Row>
-using Rows = std::vector<std::vector<Row>>;
+bool is_missing(const Mean& fact) { return fact.n == 0; }
+bool is_missing(const Tally& fact) { return fact.rows == 0; }
 
-// Rows without missing values; a replicate's place stays, even if empty.
-Replicates present(const Replicates& values) {
-  Replicates kept(values.size());
-  for (std::size_t r = 0; r < values.size(); ++r) {
-    std::copy_if(values[r].begin(), values[r].end(), std::back_inserter(kept[r]),
-                 [](double v) { return !std::isnan(v); });
-  }
-  return kept;
+template <typename Fact>
+std::vector<Fact> present(std::vector<Fact> facts) {
+  std::erase_if(facts, [](const Fact& fact) { return is_missing(fact); });
+  return facts;
 }
 
-bool missing(const Outcome& outcome) { return std::isnan(outcome.reference) || std::isnan(outcome.later); }
-
-OutcomeReplicates present(const OutcomeReplicates& outcomes) {
-  OutcomeReplicates kept(outcomes.size());
-  for (std::size_t r = 0; r < outcomes.size(); ++r) {
-    std::copy_if(outcomes[r].begin(), outcomes[r].end(), std::back_inserter(kept[r]),
-                 [](const Outcome& o) { return !missing(o); });
-  }
-  return kept;
+// Facts with values; a replicate's place stays, even if empty.
+template <typename Fact>
+std::vector<std::vector<Fact>> present(std::vector<std::vector<Fact>> replicates) {
+  for (auto& facts : replicates) facts = present(std::move(facts));
+  return replicates;
 }
 
-template <typename... Groups>
-std::vector<std::vector<std::size_t>> sizes(const Groups&... groups) {
+template <typename Fact>
+std::vector<std::vector<std::size_t>> sizes(const std::vector<std::vector<Fact>>& replicates) {
   std::vector<std::vector<std::size_t>> rows;
-  const std::size_t replicates = std::max({groups.size()...});
-  for (std::size_t r = 0; r < replicates; ++r) rows.push_back({groups[r].size()...});
+  for (const auto& facts : replicates) rows.push_back({facts.size()});
   return rows;
 }
 
-double mean_of(const Replicates& values, const Resample& resample, std::size_t group) {
-  double sum = 0;
-  std::size_t n = 0;
+template <typename Fact>
+Fact total_of(const std::vector<std::vector<Fact>>& replicates, const Resample& resample) {
+  Fact total;
   for (const auto& one : resample) {
-    for (const auto row : one.rows[group]) sum += values[one.replicate][row];
-    n += one.rows[group].size();
+    for (const auto row : one.rows[0]) total.add(replicates[one.replicate][row]);
   }
-  return n == 0 ? kNaN : sum / static_cast<double>(n);
+  return total;
 }
 
-struct Counts {
-  std::int64_t reference = 0;
-  std::int64_t later = 0;
-  std::int64_t both = 0;
-  void add(const Outcome& outcome) {
-    const bool r = outcome.reference != 0;
-    const bool t = outcome.later != 0;
-    reference += r;
-    later += t;
-    both += r && t;
-  }
-  double retention() const {
-    return reference == 0 ? kNaN : static_cast<double>(both) / static_cast<double>(reference);
-  }
-  double net_ratio() const {
-    return reference == 0 ? kNaN : static_cast<double>(later) / static_cast<double>(reference);
-  }
-};
-
-Counts count(const OutcomeReplicates& outcomes, const Resample& resample) {
-  Counts counts;
+double difference_of(const std::vector<Lot>& lots, const Resample& resample) {
+  Mean a, b;
   for (const auto& one : resample) {
-    for (const auto row : one.rows[0]) counts.add(outcomes[one.replicate][row]);
+    const Lot& lot = lots[one.replicate];
+    for (const auto row : one.rows[0]) a.add(lot.a[row]);
+    for (const auto row : one.rows[1]) b.add(lot.b[row]);
+    for (const auto row : one.rows[2]) {
+      a.add(lot.exchanged[row].first);
+      b.add(lot.exchanged[row].second);
+    }
   }
-  return counts;
-}
-
-void check_same_replicates(std::size_t a, std::size_t b) {
-  if (a != b)
-    fail(ErrorCode::kInvalidArgument, "a contrast of ", a, " replicates with ", b, ": expected the same ones");
+  return a.value() - b.value();
 }
 
 // Every row once.
@@ -164,28 +136,44 @@ Interval bootstrap_interval(const std::vector<std::vector<std::size_t>>& rows,
 
 Interval mean_interval(const Replicates& values, const BootstrapOptions& options) {
   const auto kept = present(values);
-  return bootstrap_interval(sizes(kept), [&](const Resample& resample) { return mean_of(kept, resample, 0); }, options);
+  return bootstrap_interval(
+      sizes(kept), [&](const Resample& resample) { return total_of(kept, resample).value(); }, options);
 }
 
-Interval mean_difference_interval(const Replicates& a, const Replicates& b, const BootstrapOptions& options) {
-  check_same_replicates(a.size(), b.size());
-  const auto kept_a = present(a);
-  const auto kept_b = present(b);
-  return bootstrap_interval(
-      sizes(kept_a, kept_b),
-      [&](const Resample& resample) { return mean_of(kept_a, resample, 0) - mean_of(kept_b, resample, 1); }, options);
+Interval mean_difference_interval(const std::vector<Lot>& lots, const BootstrapOptions& options) {
+  std::vector<Lot> kept = lots;
+  std::vector<std::vector<std::size_t>> rows;
+  for (auto& lot : kept) {
+    lot.a = present(std::move(lot.a));
+    lot.b = present(std::move(lot.b));
+    rows.push_back({lot.a.size(), lot.b.size(), lot.exchanged.size()});
+  }
+  return bootstrap_interval(rows, [&](const Resample& resample) { return difference_of(kept, resample); }, options);
+}
+
+Interval all_or_none_interval(bool all, std::int64_t facts, double confidence) {
+  Interval interval;
+  interval.facts = facts;
+  interval.estimate = all ? 1 : 0;
+  interval.low = interval.high = kNaN;
+  if (facts < 1) return interval;
+  // The largest share of the other outcome under which so many facts alike have a chance of (1 - confidence) / 2.
+  const double unseen = 1 - std::pow((1 - confidence) / 2, 1 / static_cast<double>(facts));
+  interval.low = all ? 1 - unseen : 0;
+  interval.high = all ? 1 : unseen;
+  return interval;
 }
 
 Interval retention_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options) {
   const auto kept = present(outcomes);
   return bootstrap_interval(
-      sizes(kept), [&](const Resample& resample) { return count(kept, resample).retention(); }, options);
+      sizes(kept), [&](const Resample& resample) { return total_of(kept, resample).retention(); }, options);
 }
 
 Interval net_ratio_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options) {
   const auto kept = present(outcomes);
   return bootstrap_interval(
-      sizes(kept), [&](const Resample& resample) { return count(kept, resample).net_ratio(); }, options);
+      sizes(kept), [&](const Resample& resample) { return total_of(kept, resample).net_ratio(); }, options);
 }
 
 }  // namespace palimpsest::experiment

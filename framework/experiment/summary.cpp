@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
+#include <string>
 
 #include "base/error.hpp"
 #include "experiment/statistics.hpp"
@@ -77,7 +79,7 @@ Table empty_summary() {
        {"n_missing", "row", "rows left out because their value is missing", Whole()},
        {"interval_levels", "",
         "what the intervals' bootstrap draws: replicates and facts, or facts only (one replicate); empty for "
-        "fewer than two values",
+        "fewer than two values. Of a share of 0 or 1 the interval is the exact one of that many different facts",
         Texts()},
        {"mean", "that of outcome_unit", "mean of the outcome, for a rate the share of successes", Reals()},
        {"mean_low", "that of outcome_unit", "lower end of the 95 % interval of the mean", Reals()},
@@ -87,38 +89,36 @@ Table empty_summary() {
   return table;
 }
 
-// One value per fact and edit: the mean of a metric's rows about it. `missing` counts rows without a value.
+// Each fact's values, one for each model: the mean of a metric's rows about it there.
 struct FactMeans {
   Replicates values;
   std::set<std::string> facts;
-  std::int64_t missing = 0;
+  std::int64_t rows = 0;     // models and facts with a value
+  std::int64_t missing = 0;  // rows without one
 };
 
 FactMeans fact_means(const Series::Replicated& replicated) {
   FactMeans out;
   for (const auto& [replicate, values] : replicated) {
-    auto& list = out.values.emplace_back();
-    double sum = 0;
-    std::int64_t n = 0;
+    std::map<std::string, Mean> by_subject;
+    Mean of_unit;
     for (auto at = values.begin(); at != values.end();) {
       const Unit& unit = at->first;
-      if (std::isnan(at->second)) {
-        ++out.missing;
-      } else {
-        sum += at->second;
-        ++n;
-      }
+      out.missing += std::isnan(at->second);
+      of_unit.add(at->second);
       const auto next = std::next(at);
       if (next == values.end() || next->first.edit != unit.edit || next->first.fact != unit.fact) {
-        if (n > 0) {
-          list.push_back(sum / static_cast<double>(n));
+        if (of_unit.n > 0) {
+          by_subject[unit.subject()].add(of_unit.value());
+          ++out.rows;
           if (!unit.fact.empty()) out.facts.insert(unit.fact);
         }
-        sum = 0;
-        n = 0;
+        of_unit = {};
       }
       at = next;
     }
+    auto& list = out.values.emplace_back();
+    for (const auto& [subject, mean] : by_subject) list.push_back(mean);
   }
   return out;
 }
@@ -129,31 +129,28 @@ OutcomeReplicates outcomes_between(const Series::Replicated& reference, const Se
     auto& list = out.emplace_back();
     const auto found = reference.find(replicate);
     if (found == reference.end()) continue;
-    for (const auto& [unit, value] : values) list.push_back({reference_value(found->second, unit), value});
+    std::map<std::string, Tally> by_subject;
+    for (const auto& [unit, value] : values) {
+      by_subject[unit.subject()].add(reference_value(found->second, unit), value);
+    }
+    for (const auto& [subject, tally] : by_subject) list.push_back(tally);
   }
   return out;
 }
 
-struct Counted {
-  std::int64_t rows = 0, held = 0, later = 0, both = 0;
-};
-
-Counted count(const OutcomeReplicates& outcomes) {
-  Counted out;
-  for (const auto& replicate : outcomes) {
-    for (const auto& outcome : replicate) {
-      if (std::isnan(outcome.reference) || std::isnan(outcome.later)) continue;
-      ++out.rows;
-      out.held += outcome.reference != 0;
-      out.later += outcome.later != 0;
-      out.both += outcome.reference != 0 && outcome.later != 0;
+// Different facts that hold at the reference and are not missing later; of rows about none, the models.
+std::int64_t held_facts(const Series::Replicated& reference, const Series::Replicated& later) {
+  std::set<std::string> facts;
+  for (const auto& [replicate, values] : later) {
+    const auto found = reference.find(replicate);
+    if (found == reference.end()) continue;
+    for (const auto& [unit, value] : values) {
+      const double held = reference_value(found->second, unit);
+      if (held == 0 || std::isnan(held) || std::isnan(value)) continue;
+      facts.insert(unit.fact.empty() ? cat(replicate, ' ', unit.edit) : unit.fact);
     }
   }
-  return out;
-}
-
-double share(std::int64_t part, std::int64_t whole) {
-  return whole == 0 ? kNaN : static_cast<double>(part) / static_cast<double>(whole);
+  return static_cast<std::int64_t>(facts.size());
 }
 
 // The points of one fine-tuning, in order, with the model that entered it first where step 0 was not measured.
@@ -166,11 +163,24 @@ std::vector<std::pair<std::int64_t, Point>> curve_of(const Series& series, std::
     } else if (point.ordinal == ordinal) {
       const std::int64_t step = series.last_step.at(point);
       if (curve.empty() && step > 0 && before != nullptr) curve.emplace_back(0, *before);
-      // The last step and `finetuned` are one model; where cells stopped at different steps they are not one point.
-      if (curve.empty() || step > curve.back().first) curve.emplace_back(step, point);
+      // The last step and `finetuned` are one model, and `finetuned` is there of cells that stopped earlier too.
+      if (!curve.empty() && step == curve.back().first) curve.pop_back();
+      curve.emplace_back(step, point);
     }
   }
   return curve;
+}
+
+// What is known at a point of a curve, where some models ended their fine-tuning earlier: these stay as they were.
+void carry_forward(Series::Replicated& known, const Series::Replicated& at_point) {
+  for (const auto& [replicate, values] : at_point) {
+    auto& rows = known[replicate];
+    // A model from before the edits stands for the one of each edit until these are measured.
+    if (!values.empty() && !values.rbegin()->first.edit.empty()) {
+      std::erase_if(rows, [](const auto& row) { return row.first.edit.empty(); });
+    }
+    for (const auto& [unit, value] : values) rows[unit] = value;
+  }
 }
 
 void add_curve(const Series& series, const Point& reference, std::int64_t ordinal, Baseline& out) {
@@ -178,10 +188,11 @@ void add_curve(const Series& series, const Point& reference, std::int64_t ordina
   const auto& at_reference = *series.at(reference);
   std::vector<std::int64_t> steps;
   std::vector<double> retained;
+  Series::Replicated known;
   for (const auto& [step, point] : curve) {
-    const auto counted = count(outcomes_between(at_reference, *series.at(point)));
+    carry_forward(known, *series.at(point));
     steps.push_back(step);
-    retained.push_back(share(counted.both, counted.held));
+    retained.push_back(total_of(outcomes_between(at_reference, known)).retention());
   }
   out.area = curve_area(steps, retained);
 
@@ -213,19 +224,25 @@ void add_curve(const Series& series, const Point& reference, std::int64_t ordina
 }
 
 // mean_interval, without drawing where every draw gives the same: most rates early and late are 0 or 1.
-Interval interval_of(const Replicates& values, const BootstrapOptions& options) {
+Interval interval_of(const FactMeans& means, bool rate, const BootstrapOptions& options) {
   Interval constant;
   std::optional<double> value;
-  for (const auto& replicate : values) {
+  for (const auto& replicate : means.values) {
     if (!replicate.empty()) ++constant.replicates;
-    for (const double one : replicate) {
-      if (value && *value != one) return mean_interval(values, options);
-      value = one;
+    for (const auto& fact : replicate) {
+      if (value && *value != fact.value()) return mean_interval(means.values, options);
+      value = fact.value();
       ++constant.facts;
     }
   }
   constant.facts_only = constant.replicates == 1;
   constant.estimate = constant.low = constant.high = value.value_or(kNaN);
+  if (rate && value && (*value == 0 || *value == 1)) {
+    const auto facts = means.facts.empty() ? constant.facts : static_cast<std::int64_t>(means.facts.size());
+    const auto exact = all_or_none_interval(*value == 1, facts, options.confidence);
+    constant.low = exact.low;
+    constant.high = exact.high;
+  }
   return constant;
 }
 
@@ -235,13 +252,14 @@ Baseline against(const Series& series, const Point& point, const std::optional<P
   out.retention.estimate = out.retention.low = out.retention.high = kNaN;
   out.net_ratio = out.retention;
   if (!reference || *reference > point) return out;
-  const auto outcomes = outcomes_between(*series.at(*reference), *series.at(point));
-  const auto counted = count(outcomes);
+  const auto& at_reference = *series.at(*reference);
+  const auto& later = *series.at(point);
+  const auto outcomes = outcomes_between(at_reference, later);
+  const auto counted = total_of(outcomes);
   out.held = counted.held;
   out.regained = counted.later - counted.both;
   if (counted.held > 0 && (counted.both == 0 || counted.both == counted.held)) {
-    // Whatever is drawn, none or all of it is retained.
-    out.retention.estimate = out.retention.low = out.retention.high = share(counted.both, counted.held);
+    out.retention = all_or_none_interval(counted.both > 0, held_facts(at_reference, later), options.confidence);
   } else {
     out.retention = retention_interval(outcomes, options);
   }
@@ -286,8 +304,8 @@ Table summarise(const Measurements& measurements, const SummaryOptions& options)
         const auto& configuration = configurations[key.first];
         for (const auto& [point, replicated] : series.points) {
           const auto means = fact_means(replicated);
-          auto mean = interval_of(means.values, bootstrap);
-          if (mean.facts < 2) mean.low = mean.high = kNaN;
+          auto mean = interval_of(means, rate, bootstrap);
+          if (means.rows < 2) mean.low = mean.high = kNaN;
           const bool last = is_last_of_finetuning(series, point);
           std::vector<Value> row{configuration.name,
                                  configuration.variant,
@@ -300,11 +318,11 @@ Table summarise(const Measurements& measurements, const SummaryOptions& options)
                                  point.ordinal,
                                  point.stage,
                                  series.last_step.at(point),
-                                 mean.facts,
+                                 means.rows,
                                  means.facts.size(),
                                  mean.replicates,
                                  means.missing,
-                                 mean.facts < 2 ? "" : mean.levels(),
+                                 means.rows < 2 ? "" : mean.levels(),
                                  mean.estimate,
                                  mean.low,
                                  mean.high};

@@ -3,6 +3,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "experiment/statistics.hpp"
@@ -20,8 +23,14 @@ constexpr std::array<double, 6> kFrom = {0, 0.5, 1, 2, 4, 8};
 
 struct Bin {
   OutcomeReplicates outcomes;
-  double margins = 0;
-  std::int64_t rows = 0;
+  std::set<std::string> facts;
+  Mean margin;
+
+  void add(std::map<std::string, Tally>& by_fact, const Unit& unit, double held, double later, double firmness) {
+    by_fact[unit.subject()].add(held, later);
+    facts.insert(unit.fact);
+    margin.add(firmness);
+  }
 };
 
 std::size_t bin_of(double margin) {
@@ -38,6 +47,7 @@ std::array<Bin, kFrom.size()> binned(const Series& rights, const Series& margins
   if (margins_at_start == nullptr) return bins;
   for (const auto& [replicate, values] : *rights.at(end)) {
     for (Bin& bin : bins) bin.outcomes.emplace_back();
+    std::array<std::map<std::string, Tally>, kFrom.size()> by_fact;
     const auto before = rights.at(start)->find(replicate);
     const auto firmness = margins_at_start->find(replicate);
     if (before == rights.at(start)->end() || firmness == margins_at_start->end()) continue;
@@ -45,13 +55,27 @@ std::array<Bin, kFrom.size()> binned(const Series& rights, const Series& margins
       const double held = reference_value(before->second, unit);
       const double margin = reference_value(firmness->second, unit);
       if (!(held != 0) || std::isnan(held) || std::isnan(value) || std::isnan(margin)) continue;
-      Bin& bin = bins[bin_of(margin)];
-      bin.outcomes.back().push_back({held, value});
-      bin.margins += margin;
-      ++bin.rows;
+      const std::size_t bin = bin_of(margin);
+      bins[bin].add(by_fact[bin], unit, held, value, margin);
+    }
+    for (std::size_t bin = 0; bin < bins.size(); ++bin) {
+      for (const auto& [fact, tally] : by_fact[bin]) bins[bin].outcomes.back().push_back(tally);
     }
   }
   return bins;
+}
+
+Interval retention_of(const Bin& bin, const BootstrapOptions& options) {
+  const auto total = total_of(bin.outcomes);
+  Interval interval = retention_interval(bin.outcomes, options);
+  if (total.both == 0 || total.both == total.held) {
+    const auto exact =
+        all_or_none_interval(total.both > 0, static_cast<std::int64_t>(bin.facts.size()), options.confidence);
+    interval.low = exact.low;
+    interval.high = exact.high;
+  }
+  if (total.rows < 2) interval.low = interval.high = kNaN;
+  return interval;
 }
 
 std::int64_t replicates_in(const Bin& bin) {
@@ -77,7 +101,7 @@ Table empty_table() {
             "least margin at the reference; a margin below 0 counts to the first range", Reals()},
            {"margin_to", std::string(kUnit), "the next range's least margin; NaN: no end", Reals()},
            {"mean_margin", std::string(kUnit), "mean of the facts' margins at the reference", Reals()},
-           {"n_rows", "row", "facts and replicates in the range", Whole()},
+           {"n_rows", "row", "one per fact and replicate in the range, and per edit in scope isolated", Whole()},
            {"n_replicates", "replicate", "replicates with at least one of them", Whole()},
            {"retention", "1", "share of them that still succeed at the last measuring point", Reals()},
            {"retention_low", "1", "lower end of its 95 % interval", Reals()},
@@ -102,14 +126,12 @@ Table retention_by_margin(const Measurements& measurements, const SummaryOptions
       const auto bins = binned(rights, firmness->second, *start, last);
       for (std::size_t i = 0; i < bins.size(); ++i) {
         const Bin& bin = bins[i];
-        if (bin.rows == 0) continue;
-        Interval retention = retention_interval(bin.outcomes, bootstrap);
-        if (bin.rows < 2) retention.low = retention.high = kNaN;
+        if (bin.margin.n == 0) continue;
+        const Interval retention = retention_of(bin, bootstrap);
         table.append_row({configurations[key.first].name, configurations[key.first].variant, key.second, metric->id,
                           rate->name, margin->name, start->stage, kFrom[i], i + 1 < kFrom.size() ? kFrom[i + 1] : kNaN,
-                          bin.margins / static_cast<double>(bin.rows), bin.rows, replicates_in(bin), retention.estimate,
-                          retention.low, retention.high,
-                          bin.rows < 2 ? std::string() : std::string(retention.levels())});
+                          bin.margin.value(), bin.margin.n, replicates_in(bin), retention.estimate, retention.low,
+                          retention.high, bin.margin.n < 2 ? std::string() : std::string(retention.levels())});
       }
     }
   }

@@ -95,6 +95,9 @@ struct Unit {
   std::string edit, fact;
   std::int64_t repeat = 0;
   auto operator<=>(const Unit&) const = default;
+
+  // Units that share this are one fact's; of rows about no fact, one model's.
+  const std::string& subject() const { return fact.empty() ? edit : fact; }
 };
 
 // One column of one metric, in one configuration, for facts of one role ("" for rows about no fact).

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -17,27 +18,23 @@ using results::Table;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// Means of one replicate of one series at its reference points.
-struct BeforeAfter {
-  double base = kNaN, edited = kNaN;
-};
+// The gate's limits are shares of a few prompts, which binary fractions miss by a bit.
+constexpr double kRounding = 1e-9;
 
-double mean(const Series::Values& values) {
-  double sum = 0;
-  std::int64_t n = 0;
-  for (const auto& [unit, value] : values) {
-    if (std::isnan(value)) continue;
-    sum += value;
-    ++n;
-  }
-  return n == 0 ? kNaN : sum / static_cast<double>(n);
-}
+// Means of one replicate of one series: of the model that the first edit is made in, and after it.
+struct BeforeAfter {
+  double before = kNaN, edited = kNaN;
+};
 
 double mean_at(const Series& series, const std::optional<Point>& point, std::int64_t replicate) {
   if (!point) return kNaN;
   const auto* replicated = series.at(*point);
   const auto found = replicated->find(replicate);
-  return found == replicated->end() ? kNaN : mean(found->second);
+  Mean mean;
+  if (found != replicated->end()) {
+    for (const auto& [unit, value] : found->second) mean.add(value);
+  }
+  return mean.value();
 }
 
 // A column that declares a role in the gate, as it stands in every cell.
@@ -54,8 +51,13 @@ class Candidate {
     const auto found = series_.find({configuration, role});
     if (found == series_.end()) return {};
     const Series& series = found->second;
-    const auto last = series.points.rbegin()->first;
-    return {mean_at(series, series.base(), replicate), mean_at(series, series.edited(last), replicate)};
+    const auto edited = series.edited(series.points.rbegin()->first);
+    std::optional<Point> before = series.base();
+    if (edited) {
+      const auto at = series.points.find(*edited);
+      before = at == series.points.begin() ? std::nullopt : std::optional(std::prev(at)->first);
+    }
+    return {mean_at(series, before, replicate), mean_at(series, edited, replicate)};
   }
 
  private:
@@ -161,11 +163,11 @@ Table quality_gate(const Measurements& measurements) {
        {"efficacy", "1", "share of the edited facts whose edit succeeded, at the first stage `edited`", Reals()},
        {"efficacy_source", "", "plugin and column that the efficacy was read from", Texts()},
        {"neighbourhood_loss", "1",
-        "share of the prompts about other subjects that are answered as they should, of the unedited model minus that "
-        "of the edited one",
+        "share of the prompts about other subjects that are answered as they should, of the model before the edit "
+        "minus that of the edited one",
         Reals()},
        {"neighbourhood_source", "", "plugin and column that the neighbourhood loss was read from", Texts()},
-       {"perplexity_rise", "1", "perplexity of the edited model divided by that of the unedited one, minus 1", Reals()},
+       {"perplexity_rise", "1", "perplexity of the edited model divided by that before the edit, minus 1", Reals()},
        {"perplexity_source", "", "plugin and column that the perplexities were read from", Texts()},
        {"edit_score", "1",
         "S: harmonic mean of the means, over the edited facts at the first stage `edited`, of a metric's summarised "
@@ -191,9 +193,9 @@ Table quality_gate(const Measurements& measurements) {
       const auto [efficacy, efficacy_source] =
           first_measured(efficacies, i, "edited", replicate, [](BeforeAfter mean) { return mean.edited; });
       const auto [loss, loss_source] = first_measured(neighbourhoods, i, "edited", replicate,
-                                                      [](BeforeAfter mean) { return mean.base - mean.edited; });
-      const auto [rise, rise_source] =
-          first_measured(perplexities, i, "", replicate, [](BeforeAfter mean) { return mean.edited / mean.base - 1; });
+                                                      [](BeforeAfter mean) { return mean.before - mean.edited; });
+      const auto [rise, rise_source] = first_measured(perplexities, i, "", replicate,
+                                                      [](BeforeAfter mean) { return mean.edited / mean.before - 1; });
 
       Judged score;
       for (auto one = all_scores.begin(); one != all_scores.end() && std::isnan(score.value); ++one) {
@@ -205,17 +207,17 @@ Table quality_gate(const Measurements& measurements) {
       std::string unknown;
       if (std::isnan(efficacy)) {
         add(unknown, "efficacy not measured");
-      } else if (efficacy < kLeastEfficacy && !configuration.unedited) {
+      } else if (efficacy < kLeastEfficacy - kRounding && !configuration.unedited) {
         add(failed, "efficacy " + text_of(efficacy) + " is below 0.90");
       }
       if (std::isnan(loss)) {
         add(unknown, "neighbourhood loss not measured");
-      } else if (loss > kLargestNeighbourhoodLoss) {
+      } else if (loss > kLargestNeighbourhoodLoss + kRounding) {
         add(failed, "neighbourhood loss " + text_of(loss) + " is above 0.15");
       }
       if (std::isnan(rise)) {
         add(unknown, "perplexity not measured");
-      } else if (rise > kLargestPerplexityRise) {
+      } else if (rise > kLargestPerplexityRise + kRounding) {
         add(failed, "perplexity rose by " + text_of(100 * rise) + " %, more than 5 %");
       }
       std::string reason = failed;

@@ -40,11 +40,6 @@ std::map<std::int64_t, const config::Cell*> trials_of(const std::vector<config::
   return trials;
 }
 
-struct Mean {
-  double value = kNaN;
-  std::int64_t facts = 0;
-};
-
 // Of one column over the edited facts of all replicates, right after the edit, by trial.
 std::map<std::int64_t, Mean> means_of(const config::ObjectivePart& part, const Measurements& measurements) {
   const MetricRows* metric = measurements.metric(part.metric);
@@ -60,17 +55,10 @@ std::map<std::int64_t, Mean> means_of(const config::ObjectivePart& part, const M
     const auto point = series.edited(series.points.rbegin()->first);
     const auto* replicates = point ? series.at(*point) : nullptr;
     if (replicates == nullptr) continue;
-    double sum = 0;
-    Mean mean;
+    Mean& mean = means[std::stoll(trials[configurations[key.first].rows.front()])];
     for (const auto& [replicate, values] : *replicates) {
-      for (const auto& [unit, value] : values) {
-        if (std::isnan(value)) continue;
-        sum += value;
-        ++mean.facts;
-      }
+      for (const auto& [unit, value] : values) mean.add(value);
     }
-    if (mean.facts > 0) mean.value = sum / static_cast<double>(mean.facts);
-    means[std::stoll(trials[configurations[key.first].rows.front()])] = mean;
   }
   return means;
 }
@@ -164,8 +152,8 @@ Table trials_table(const config::Search& search, const std::vector<config::Cell>
     std::vector<double> parts;
     std::int64_t facts = std::numeric_limits<std::int64_t>::max();
     for (auto& of_part : means) {
-      parts.push_back(of_part[trial].value);
-      facts = std::min(facts, of_part[trial].facts);
+      parts.push_back(of_part[trial].value());
+      facts = std::min(facts, of_part[trial].n);
     }
     for (const double part : parts) row.emplace_back(part);
     row.emplace_back(whole ? harmonic_mean(parts) : kNaN);
@@ -193,8 +181,7 @@ std::string best_as_toml(const config::Search& search, const std::vector<config:
   if (!best) {
     fail(ErrorCode::kNumeric,
          "no trial has a score: all its replicates must be done, and each part of tune.objective measured for some "
-         "edited "
-         "fact; S of CounterFact wants true targets, test paraphrases and neighbourhood prompts");
+         "edited fact; S of CounterFact wants true targets, test paraphrases and neighbourhood prompts");
   }
   const auto& numbers = trials.values<std::int64_t>("trial");
   const config::Cell& cell = *trials_of(cells).at(numbers[*best]);

@@ -82,7 +82,8 @@ TEST_F(Contrasts, AdjustsOverTheWholeTable) {
 TEST_F(Contrasts, ComparesRolesWithinAConfiguration) {
   SampleFile file;
   file.retention();
-  for (const std::int64_t replicate : {0, 1}) {
+  // Of two lots: 0 and 1 would be one.
+  for (const std::int64_t replicate : {0, 2}) {
     add(file, {cat("r", replicate), replicate, "", "rome", 3.2, 3.0}, {1, 1, 1, 1, 1, 1}, {0, 0, 0, 0, 0, 0},
         {1, 1, 1, 1, 1, 1});
   }
@@ -190,6 +191,62 @@ TEST_F(Contrasts, InScopeIsolatedAFactCountsOnce) {
   // i1: 1 - 1/2; i2: 0.
   EXPECT_DOUBLE_EQ(frozen.real("difference"), 0.25);
   EXPECT_DOUBLE_EQ(frozen.real("p"), 1);
+}
+
+// Edits of a model of their own each, against one model without any.
+TEST_F(Contrasts, InScopeIsolatedControlsAreComparedWithThoseOfTheUneditedModel) {
+  SampleFile file;
+  file.retention();
+  file.cell({"rome,r0", 0, "rome"});
+  file.cell({"unedited,r0", 0, "unedited", "none"});
+  for (const std::string cell : {"rome,r0", "unedited,r0"}) file.answers({cell, 0, "base"}, "intrinsic", {1, 1});
+  for (const std::string edit : {"e1", "e2"}) {
+    file.answers({"rome,r0", 1, "edited", 0, 0, edit}, "intrinsic", {1, 1});
+    file.answers({"rome,r0", 2, "finetuned", 9, 0, edit}, "intrinsic", {edit == "e1" ? 1.0 : 0.0, 0});
+  }
+  file.answers({"unedited,r0", 1, "edited"}, "intrinsic", {1, 1});
+  file.answers({"unedited,r0", 2, "finetuned", 9}, "intrinsic", {1, 1});
+  const auto table = of(file);
+  const auto row = find(table, "rome", "unedited", "intrinsic", "retention");
+  EXPECT_EQ(row.whole("n_facts_a"), 2);
+  EXPECT_DOUBLE_EQ(row.real("value_a"), 0.25);
+  EXPECT_DOUBLE_EQ(row.real("value_b"), 1);
+  EXPECT_DOUBLE_EQ(row.real("difference"), -0.75);
+}
+
+// Two replicates that exchange their roles are one lot, and what a fact does in both roles cancels.
+TEST_F(Contrasts, AFactThatHasBothRolesIsItsOwnControl) {
+  const std::vector<std::string> facts = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  const auto table_of = [&](bool exchanges) {
+    SampleFile file;
+    file.retention();
+    for (const std::int64_t replicate : {0, 1}) {
+      const std::string name = cat("r", replicate);
+      file.cell({name, replicate, "", "rome", 3.2, 3.0});
+      for (std::size_t i = 0; i < facts.size(); ++i) {
+        const bool first_half = i < facts.size() / 2;
+        const bool edited = exchanges && replicate == 1 ? !first_half : first_half;
+        // Half of the facts are forgotten, whatever their role.
+        const double kept = i % 2 == 0 ? 1.0 : 0.0;
+        for (const At& at : {At{name, 1, "edited", 0, replicate}, At{name, 2, "finetuned", 9, replicate}}) {
+          const double right = at.ordinal == 1 ? 1.0 : kept;
+          file.row("retention", at, facts[i], edited ? "edited" : "intrinsic", {right, 1.0, right, 0.0, ""});
+        }
+      }
+    }
+    return of(file);
+  };
+  const auto with = table_of(true);
+  const auto exchanged = find(with, "default", "default", "edited", "retention");
+  EXPECT_DOUBLE_EQ(exchanged.real("difference"), 0);
+  EXPECT_DOUBLE_EQ(exchanged.real("difference_low"), 0);
+  EXPECT_DOUBLE_EQ(exchanged.real("difference_high"), 0);
+  EXPECT_DOUBLE_EQ(exchanged.real("p"), 1);
+  EXPECT_EQ(exchanged.whole("n_facts_a"), 8);
+  EXPECT_EQ(exchanged.whole("n_replicates"), 2);
+  EXPECT_EQ(exchanged.text("interval_levels"), "facts only") << "two replicates of one lot";
+  const auto without = table_of(false);
+  EXPECT_LT(find(without, "default", "default", "edited", "retention").real("difference_low"), -0.3);
 }
 
 // A metric of somebody else's: neither its name nor its columns' are known to the program.

@@ -54,7 +54,7 @@ TEST_F(Report, SaysWhatWasFound) {
                               "  validation loss 3.250 -> 3.000 nat/token\n"));
   // role, facts, right, retention, margin, generated, placebo
   EXPECT_THAT(text, ContainsRegex("edited +4 +1.00 -> 0.25 +0.25 \\(0.00 to 0.75\\) +.1.00 -> -0.50 +0.25 +0.00"));
-  EXPECT_THAT(text, ContainsRegex("intrinsic +4 +1.00 -> 1.00 +1.00 \\(1.00 to 1.00\\)"));
+  EXPECT_THAT(text, ContainsRegex("intrinsic +4 +1.00 -> 1.00 +1.00 \\(0.40 to 1.00\\)"));
   EXPECT_THAT(text, HasSubstr("* plain, edited facts:"));
   EXPECT_THAT(text, HasSubstr("* frozen, edited facts:"));
   EXPECT_THAT(text, HasSubstr("Left open:\n  * frozen and plain: the validation losses differ by +0.100 nat/token:"));

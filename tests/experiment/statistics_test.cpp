@@ -36,6 +36,15 @@ OutcomeReplicates outcomes_of(const char* name) {
   return outcomes;
 }
 
+Replicates replicates_of(const nlohmann::json& values) {
+  Replicates replicates;
+  for (const auto& replicate : values) {
+    auto& list = replicates.emplace_back();
+    for (const auto& value : replicate) list.emplace_back(value.get<double>());
+  }
+  return replicates;
+}
+
 void expect_like(const Interval& interval, const char* name) {
   const auto& expected = reference().at(name);
   EXPECT_NEAR(interval.estimate, expected.at("estimate").get<double>(), 1e-12);
@@ -44,7 +53,7 @@ void expect_like(const Interval& interval, const char* name) {
 }
 
 TEST(Bootstrap, MeansAgreeWithNumpy) {
-  const auto values = reference().at("margins").get<Replicates>();
+  const auto values = replicates_of(reference().at("margins"));
   const auto interval = mean_interval(values, kOptions);
   expect_like(interval, "mean");
   EXPECT_EQ(interval.facts, 39);
@@ -61,18 +70,15 @@ TEST(Bootstrap, RatiosAgreeWithNumpy) {
   expect_like(net_ratio_interval(outcomes, kOptions), "net_ratio");
 }
 
-// Each replicate's later outcomes.
-Replicates later_of(const char* name) {
-  Replicates values;
-  for (const auto& replicate : outcomes_of(name)) {
-    auto& list = values.emplace_back();
-    for (const auto& outcome : replicate) list.push_back(outcome.later);
-  }
-  return values;
-}
-
 TEST(Bootstrap, DifferencesOfMeansAgreeWithNumpy) {
-  const auto interval = mean_difference_interval(later_of("outcomes"), later_of("others"), kOptions);
+  const auto a = outcomes_of("outcomes");
+  const auto b = outcomes_of("others");
+  std::vector<Lot> lots(a.size());
+  for (std::size_t r = 0; r < lots.size(); ++r) {
+    for (const auto& fact : a[r]) lots[r].a.emplace_back(static_cast<double>(fact.later));
+    for (const auto& fact : b[r]) lots[r].b.emplace_back(static_cast<double>(fact.later));
+  }
+  const auto interval = mean_difference_interval(lots, kOptions);
   expect_like(interval, "mean_difference");
   EXPECT_EQ(interval.facts, 135);
   EXPECT_EQ(interval.replicates, 3);
@@ -81,8 +87,8 @@ TEST(Bootstrap, DifferencesOfMeansAgreeWithNumpy) {
 TEST(Bootstrap, FactsOnlyOfOnesAndZerosIsTheBinomial) {
   // The mean of a resample of 40 rows with 20 ones is Binomial(40, 1/2) / 40; its 2.5 % and 97.5 % points are 14
   // and 26.
-  std::vector<double> values(40, 0.0);
-  std::fill_n(values.begin(), 20, 1.0);
+  std::vector<Mean> values(40, Mean(0.0));
+  std::fill_n(values.begin(), 20, Mean(1.0));
   const auto interval = mean_interval({values}, kOptions);
   EXPECT_DOUBLE_EQ(interval.estimate, 0.5);
   EXPECT_DOUBLE_EQ(interval.low, 14 / 40.0);
@@ -98,7 +104,7 @@ TEST(Bootstrap, ReplicatesThatDifferWidenTheInterval) {
 }
 
 TEST(Bootstrap, SameSeedSameNumbersOtherSeedOthers) {
-  const auto values = reference().at("margins").get<Replicates>();
+  const auto values = replicates_of(reference().at("margins"));
   const auto one = mean_interval(values, kOptions);
   EXPECT_EQ(one.low, mean_interval(values, kOptions).low);
   auto other = kOptions;
@@ -134,11 +140,74 @@ TEST(Bootstrap, RatiosByHand) {
 }
 
 TEST(Bootstrap, DifferencesByHand) {
-  const auto means = mean_difference_interval({{3, 4}}, {{1}}, kOptions);
+  const auto means = mean_difference_interval({Lot{{3, 4}, {1}, {}}}, kOptions);
   EXPECT_EQ(means.estimate, 2.5);
   EXPECT_EQ(means.low, 2.0);
   EXPECT_EQ(means.high, 3.0);
-  EXPECT_THROW(mean_difference_interval({{1}}, {}, kOptions), Error);
+  EXPECT_TRUE(std::isnan(mean_difference_interval({Lot{{3, 4}, {}, {}}}, kOptions).estimate));
+}
+
+// A fact that was measured in two models says less than two facts.
+TEST(Bootstrap, RowsOfOneFactAreDrawnTogether) {
+  Mean twice_nothing;
+  Mean twice_one;
+  for (int model = 0; model < 2; ++model) {
+    twice_nothing.add(0);
+    twice_one.add(1);
+  }
+  const auto two_facts = mean_interval({{twice_nothing, twice_one}}, kOptions);
+  EXPECT_EQ(two_facts.estimate, 0.5);
+  EXPECT_EQ(two_facts.low, 0.0) << "a quarter of the resamples hold the first one alone";
+  EXPECT_EQ(two_facts.high, 1.0);
+  EXPECT_EQ(two_facts.facts, 2);
+
+  Tally kept;
+  Tally lost;
+  for (int model = 0; model < 50; ++model) {
+    kept.add(1, 1);
+    lost.add(1, 0);
+  }
+  const auto retention = retention_interval({{kept, kept, kept, lost, lost}}, kOptions);
+  EXPECT_DOUBLE_EQ(retention.estimate, 0.6);
+  // Of five facts, however many models: the 2.5 % and 97.5 % points of Binomial(5, 0.6) / 5.
+  EXPECT_DOUBLE_EQ(retention.low, 0.2);
+  EXPECT_DOUBLE_EQ(retention.high, 1.0);
+}
+
+// What a fact does whatever its role cancels where it had both.
+TEST(Bootstrap, AnExchangedFactIsItsOwnControl) {
+  Lot lot;
+  for (const double value : {0.0, 0.0, 1.0, 1.0, 2.0, 5.0}) lot.exchanged.emplace_back(value - 0.5, value);
+  const auto exchanged = mean_difference_interval({lot}, kOptions);
+  EXPECT_DOUBLE_EQ(exchanged.estimate, -0.5);
+  EXPECT_DOUBLE_EQ(exchanged.low, -0.5);
+  EXPECT_DOUBLE_EQ(exchanged.high, -0.5);
+  EXPECT_EQ(exchanged.facts, 6);
+  Lot others;
+  for (const auto& [a, b] : lot.exchanged) {
+    others.a.push_back(a);
+    others.b.push_back(b);
+  }
+  const auto apart = mean_difference_interval({others}, kOptions);
+  EXPECT_DOUBLE_EQ(apart.estimate, -0.5);
+  EXPECT_GT(apart.high, 0.5);
+  // Two of the 64 ways to exchange six equal differences are as extreme; of ways to deal twelve roles, most.
+  EXPECT_NEAR(role_exchange_p({lot}, 1), 2.0 / 64, 0.006);
+  EXPECT_GT(role_exchange_p({others}, 1), 0.4);
+  EXPECT_EQ(role_exchange_p({lot}, 1), role_exchange_p({lot}, 1));
+  EXPECT_TRUE(std::isnan(role_exchange_p({Lot{{3, 4}, {}, {}}}, 1)));
+}
+
+TEST(Bootstrap, WhereAllOrNoneSucceedTheIntervalIsExact) {
+  // 0.95 = 1 - 0.025 * 2: five of five leave all shares above 0.025^(1/5).
+  const auto all = all_or_none_interval(true, 5);
+  EXPECT_EQ(all.estimate, 1);
+  EXPECT_NEAR(all.low, 0.4781762498950186, 1e-12);
+  EXPECT_EQ(all.high, 1);
+  const auto none = all_or_none_interval(false, 5);
+  EXPECT_EQ(none.low, 0);
+  EXPECT_NEAR(none.high, 1 - 0.4781762498950186, 1e-12);
+  EXPECT_TRUE(std::isnan(all_or_none_interval(true, 0).low));
 }
 
 TEST(SignFlip, ExactAgreesWithEnumeration) {
@@ -243,6 +312,16 @@ TEST(Sentences, FollowFromTheInterval) {
             "only; a difference under 0.18 would mostly go unseen)");
   EXPECT_EQ(verdict(interval_of(0.1, 0.0, 0.2)), Verdict::kNoDifference)
       << "an interval that touches 0 decides nothing";
+  auto few = interval_of(-0.2, -0.3, -0.1);
+  few.facts = kFewestFacts;
+  EXPECT_EQ(verdict(few), Verdict::kLess);
+  --few.facts;
+  EXPECT_EQ(verdict(few), Verdict::kTooFewFacts);
+  EXPECT_EQ(contrast_sentence(few, "a", "b", "retention", 0.18),
+            "a: too few facts to compare retention with b (-0.20, 95 % interval -0.30 to -0.10; 5 facts, 3 "
+            "replicates)");
+  EXPECT_THAT(contrast_sentence(interval_of(0, 0, 0), "a", "b", "retention", 0.18),
+              HasSubstr("a: no detectable difference in retention from b (+0.00, in each resample alike; 60 facts"));
   EXPECT_EQ(contrast_sentence(interval_of(kNaN, kNaN, kNaN), "a", "b", "retention", kNaN),
             "a: retention against b was not measured");
 }

@@ -50,6 +50,25 @@ TEST_F(QualityGate, FailsEachLimitAndSaysWhich) {
   }
 }
 
+// What a fine-tuning before the edit did is not the edit's doing.
+TEST_F(QualityGate, ComparesWithTheModelThatTheEditIsMadeIn) {
+  SampleFile file;
+  file.cell({"r0"});
+  file.metric("confusion", {{"height", "mean", "none", "perplexity"}});
+  file.row("confusion", {"r0", 0, "base"}, "", "", {20.0});
+  file.row("confusion", {"r0", 1, "finetuned", 9}, "", "", {26.0});
+  file.row("confusion", {"r0", 2, "edited"}, "", "", {26.13});
+  const auto table = quality_gate(file.read(folder_));
+  EXPECT_NEAR(table.values<double>("perplexity_rise")[0], 0.005, 1e-12);
+  EXPECT_TRUE(bool(table.values<Bool>("passed")[0]));
+}
+
+// 1 - 0.85 is a bit more than 0.15 in binary.
+TEST_F(QualityGate, ItsLimitsThemselvesPass) {
+  const auto table = quality_gate(gated(0.9, 1 - 0.15, 21.0).read(folder_));
+  EXPECT_TRUE(bool(table.values<Bool>("passed")[0])) << table.values<std::string>("reason")[0];
+}
+
 // Known names without a declaration are nothing to the gate.
 TEST_F(QualityGate, AsksForNoName) {
   SampleFile file;

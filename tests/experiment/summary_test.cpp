@@ -196,6 +196,79 @@ TEST_F(Summary, InScopeIsolatedEachEditIsAModelOfItsOwn) {
   EXPECT_EQ(intrinsic.whole("regained_edited"), 1);
 }
 
+// Ten edited models say of two controls what one says of two, not of twenty.
+TEST_F(Summary, InScopeIsolatedAControlIsOneFactHoweverManyModels) {
+  SampleFile file;
+  file.cell({"r0", 0, "", "rome", 3.2, 3.0});
+  file.retention();
+  file.answers({"r0", 0, "base"}, "intrinsic", {1, 1});
+  for (int model = 0; model < 10; ++model) {
+    const std::string edit = cat("e", model);
+    file.answers({"r0", 1, "edited", 0, 0, edit}, "intrinsic", {1, 1});
+    file.answers({"r0", 2, "finetuned", 10, 0, edit}, "intrinsic", {1, 0});
+  }
+  const auto measurements = file.read(folder_);
+  const auto table = summarise(measurements, kQuick);
+  const Row last(table, "intrinsic", "all_top1", 2, "finetuned");
+  EXPECT_EQ(last.whole("n_rows"), 20);
+  EXPECT_EQ(last.whole("n_facts"), 2);
+  for (const std::string column : {"mean", "retention"}) {
+    const auto end = [&](const char* which) {
+      return last.real(column == "mean" ? cat(column, which) : cat(column, which, "_edited"));
+    };
+    EXPECT_DOUBLE_EQ(end(""), 0.5);
+    EXPECT_DOUBLE_EQ(end("_low"), 0) << "every fourth resample holds the lost one alone";
+    EXPECT_DOUBLE_EQ(end("_high"), 1);
+  }
+  const auto by_margin = retention_by_margin(measurements, kQuick);
+  ASSERT_EQ(by_margin.rows(), 1U);
+  EXPECT_EQ(by_margin.values<std::int64_t>("n_rows")[0], 20);
+  EXPECT_DOUBLE_EQ(by_margin.values<double>("retention_low")[0], 0);
+}
+
+TEST_F(Summary, ASharesIntervalAtItsEndIsExact) {
+  SampleFile file;
+  file.retention();
+  for (const std::int64_t replicate : {0, 1}) {
+    const std::string name = cat("r", replicate);
+    file.cell({name, replicate});
+    file.answers({name, 0, "base", 0, replicate}, "intrinsic", {1, 1, 1, 1, 1});
+    file.answers({name, 1, "edited", 0, replicate}, "intrinsic", {1, 1, 1, 1, 1});
+  }
+  const auto measurements = file.read(folder_);
+  const auto table = summarise(measurements, kQuick);
+  const Row row(table, "intrinsic", "all_top1", 1, "edited");
+  const double low = all_or_none_interval(true, 5).low;
+  EXPECT_DOUBLE_EQ(row.real("mean_low"), low) << "ten rows of five facts";
+  EXPECT_DOUBLE_EQ(row.real("mean_high"), 1);
+  EXPECT_DOUBLE_EQ(row.real("retention_low_base"), low);
+  EXPECT_DOUBLE_EQ(row.real("net_ratio_low_base"), low);
+  // A mean that happens to be 1 is no share.
+  EXPECT_DOUBLE_EQ(Row(table, "intrinsic", "margin", 1, "edited").real("mean_low"), 1);
+  EXPECT_DOUBLE_EQ(retention_by_margin(measurements, kQuick).values<double>("retention_low")[0], low);
+}
+
+// The second one learns on after the first has stopped: the curve ends with both.
+TEST_F(Summary, TheCurveKeepsModelsThatStoppedEarlier) {
+  SampleFile file;
+  file.retention();
+  for (const std::int64_t replicate : {0, 1}) {
+    const std::string name = cat("r", replicate);
+    const auto right = [](bool is) { return std::vector<double>{1, is ? 1.0 : 0.0}; };
+    file.cell({name, replicate, "", "rome", 3.2, 3.0});
+    file.answers({name, 1, "edited", 0, replicate}, "edited", {1, 1});
+    file.answers({name, 2, "step", 10, replicate}, "edited", right(true));
+    if (replicate == 1) file.answers({name, 2, "step", 20, replicate}, "edited", {0, 0});
+    file.answers({name, 2, "finetuned", replicate == 0 ? 10 : 20, replicate}, "edited",
+                 replicate == 0 ? right(true) : std::vector<double>{0, 0});
+  }
+  const auto table = summarise(file.read(folder_), kQuick);
+  const Row last(table, "edited", "all_top1", 2, "finetuned");
+  EXPECT_DOUBLE_EQ(last.real("retention_edited"), 0.5);
+  // 1, 1, 1/2 at steps 0, 10, 20.
+  EXPECT_DOUBLE_EQ(last.real("area_edited"), 0.875);
+}
+
 TEST_F(Summary, ReadsAnyMetricByItsDeclarationsAlone) {
   SampleFile file;
   file.cell({"r0"});
