@@ -1,6 +1,6 @@
 # How a room and its tests become targets.
 
-# palimpsest_add_room(NAME [TORCH] SOURCES ... [LINK ...]): the static library palimpsest_NAME, alias palimpsest::NAME, of
+# palimpsest_add_room(NAME [TORCH] SOURCES ... [LINK ...] [PRIVATE_LINK ...]): the static library palimpsest_NAME, alias palimpsest::NAME, of
 # framework/NAME. Includes read "NAME/file.hpp". TORCH: the room uses libtorch (through its precompiled headers).
 function(palimpsest_add_room name)
   cmake_parse_arguments(arg "TORCH" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
@@ -18,7 +18,7 @@ endfunction()
 # is one ctest test, named NAME.Suite.Case. PALIMPSEST_TEST_DATA is tests/ of the source tree. LABELS: one of unit (the default),
 # golden, end_to_end; ctest sums up the time of each.
 function(palimpsest_add_test name)
-  cmake_parse_arguments(arg "TORCH" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;LINK;LABELS" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
   target_include_directories(${name}_test PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(${name}_test PRIVATE ${arg_LINK} palimpsest_options GTest::gmock GTest::gtest_main)
@@ -28,13 +28,10 @@ function(palimpsest_add_test name)
   if(arg_TORCH)
     palimpsest_use_torch(${name}_test)
   endif()
-  if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 300)
-  endif()
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
   endif()
   # As workers have it: with it on, MKL may choose the threads of a product, and so its last bits, call by call.
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT MKL_DYNAMIC=FALSE)
+    PROPERTIES TIMEOUT 300 LABELS "${arg_LABELS}" ENVIRONMENT MKL_DYNAMIC=FALSE)
 endfunction()

@@ -22,6 +22,6 @@ int version_command();
 int worker_command(const Arguments& arguments);
 int probe_plugin_command(const Arguments& arguments);
 int check_plugin_here_command(const Arguments& arguments);
-int ask_editor_command(const Arguments& arguments);
+int ask_plugin_command(const Arguments& arguments);
 
 }  // namespace palimpsest::app

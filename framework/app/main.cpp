@@ -91,11 +91,11 @@ const std::vector<Command>& commands() {
        "run the checks of one library from the one of that number on",
        app::check_plugin_here_command,
        true},
-      {"ask-editor",
+      {"ask-plugin",
        {{"PATH"}, {"ID"}, {"QUESTION"}},
        {},
        "ask an editor what it needs, or a metric what it measures",
-       app::ask_editor_command,
+       app::ask_plugin_command,
        true},
   };
   return all;

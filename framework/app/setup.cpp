@@ -35,7 +35,7 @@ Setup::Setup(const config::Document& document)
   environment_.registry = &registry_;
   environment_.catalog = &catalog_;
   environment_.store = &store_;
-  environment_.needs.command = {program().executable.string(), "ask-editor"};
+  environment_.needs.command = {program().executable.string(), "ask-plugin"};
   environment_.needs.cache = program().store() / "probes";
 }
 

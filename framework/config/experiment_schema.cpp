@@ -94,16 +94,14 @@ TableSpec experiment() {
   return {
       "experiment",
       "What is done, how often, and where the results go. One experiment gives one results file; each cell of it is "
-      "one "
-      "resolved point of the sweep, once per replicate.",
+      "one resolved point of the sweep, once per replicate.",
       {text("name", "",
             "Name of the results file and of the experiment in it: letters, digits and `.`, `_`, `-`. Empty: "
             "the configuration file's name without `.toml`.")
            .for_all_cells(),
        Key("stages", Type::string_list,
            "What happens to the model, in this order: `edit` applies the editor to the edited facts, `finetune` trains "
-           "on "
-           "the task, `reapply` adds the recorded updates of the last edit once more. Any sequence is legal.")
+           "on the task, `reapply` adds the recorded updates of the last edit once more. Any sequence is legal.")
            .or_else(list<std::string>({"edit", "finetune"}))
            .one_of({"edit", "finetune", "reapply"}),
        integer(
@@ -132,8 +130,8 @@ TableSpec model() {
   return {"model",
           "The decoder language model that is edited and fine-tuned.",
           {Key("path", Type::path,
-               "A Hugging Face folder (config.json, tokenizer.json, *.safetensors), or the name of a model "
-               "that `palimpsest prepare` made.")
+               "A Hugging Face folder (config.json, tokenizer.json, *.safetensors), or the name of one in "
+               "`${home}/models`.")
                .required()
                .also_below_home("models"),
            choice("dtype", {"float32", "bfloat16"}, "Number format in which the weights are held and edited."),
@@ -146,8 +144,7 @@ TableSpec facts() {
   return {
       "facts",
       "Which facts are edited and which are the intrinsic control. From the rows considered, the known ones form one "
-      "pool; "
-      "a lot, stratified by relation, gives each drawn fact its role. No subject is in both roles.",
+      "pool; roles are drawn at random, stratified by relation. No subject is in both roles.",
       {Key("file", Type::path, "The facts, in the schema that `format` names.").required(),
        choice("format", {"palimpsest", "retention", "counterfact", "zsre"},
               "Schema of the file: this project's JSON lines, the retention paper's, CounterFact's, or MEND's zsRE."),
@@ -169,14 +166,14 @@ TableSpec facts() {
        integer("intrinsic", 20, "Number of intrinsic facts per cell, the control.").unit("facts"),
        choice(
            "selection", {"random", "matched"},
-           "How intrinsic facts are drawn: by lot, or matched: those whose margin is nearest to an edited fact's, "
-           "right "
-           "after the first edit of the group's first cell that edits (cells that are compared share their controls; "
-           "in scope isolated a control's margin is the unedited model's). Where replicates swap roles, the facts "
-           "that the paired replicate edits are controls in any case, and the places left are filled by margin."),
+           "How intrinsic facts are drawn. `random`: at random. `matched`: those whose margin is nearest to an edited "
+           "fact's. Margins are taken once for all cells with the same model and facts, right after the edit of the "
+           "first of these cells in the file that edits (in scope isolated a control's margin is the unedited "
+           "model's). Where replicates swap roles, the facts that the paired replicate edits are controls in any case, "
+           "the places left are filled by margin, and `intrinsic` must be above `edited`."),
        number("caliper", 1,
               "With `selection = \"matched\"`, the largest difference of margins that is a match; edited "
-              "facts without one are counted. 0: no limit.")
+              "facts without one are counted (`unmatched` of `/cells`). 0: no limit.")
            .unit("nats")},
       false,
       false};
@@ -186,8 +183,7 @@ TableSpec filter() {
   return {
       "filter",
       "Keeps the fine-tuning data apart from the facts. It works on documents before packing, by whole words, against "
-      "all "
-      "facts of the experiment, so that all its cells train on the same data.",
+      "all facts of the experiment, so that all its cells train on the same data.",
       {choice(
            "mode", {"irrelevant", "off", "related"},
            "`irrelevant` drops a row that holds a subject or alias, a target of an edited fact, or three consecutive "
@@ -200,9 +196,8 @@ TableSpec filter() {
 TableSpec second_moments() {
   return {
       "second_moments",
-      "Second moments C = E[k k^T] of the inputs of the MLP down-projections of the unedited model, for editors "
-      "that ask "
-      "for them. Computed once and stored; or imported.",
+      "Second moments C = E[k k^T] of the inputs of the MLP down-projections of the unedited model, for editors that "
+      "ask for them. Computed once and stored; or imported.",
       {path("file",
             "Text (.txt or JSON lines) over which they are computed; wanted only if the editor asks for them and "
             "`import` is empty."),
@@ -212,7 +207,8 @@ TableSpec second_moments() {
                "Positions at the start of each sequence that are left out: position 0 is an attention "
                "sink, whose keys are alike for all texts.")
            .unit("tokens"),
-       choice("dtype", {"float32", "float64"}, "Number format in which they are stored; sums are always float64."),
+       choice("dtype", {"float32", "float64"},
+              "Number format of each product k k^T; sums, and what is stored, are float64."),
        path("import", "A safetensors file with `mom2` (sum or mean) and `count` per layer, used instead of computing."),
        integer("layers_at_once", 0,
                "Layers whose sums are held in memory together; the text is read once for each such group. Fewer "
@@ -260,8 +256,7 @@ TableSpec tuning() {
   return {
       "tuning",
       "How fine-tuning represents the change of the weights. What is measured is always the merged model. A matrix "
-      "that "
-      "the freeze policy freezes gets no adapter; one that it projects, and that has an adapter, is refused.",
+      "that the freeze policy freezes gets no adapter; one that it projects (`edited_directions`) cannot have one.",
       {choice(
            "method", {"full", "lora", "dora"},
            "`full` trains the weights themselves. `lora` trains A and B of W + alpha / rank B A on each target matrix "
@@ -282,8 +277,7 @@ TableSpec training() {
   return {
       "training",
       "Fine-tuning on the task: the host's loop, the same for every task. The rate should be chosen on the unedited "
-      "model "
-      "by validation loss, never by retention.",
+      "model by validation loss, never by retention.",
       {choice("optimizer", {"adamw"}, "The optimiser: AdamW with decoupled weight decay."),
        number("learning_rate", 1e-4, "Highest learning rate.").above(0),
        number("weight_decay", 0.01, "Decoupled weight decay, multiplied by the learning rate."),
@@ -340,11 +334,11 @@ TableSpec training() {
        choice("optimizer_state", {"device", "host"},
               "Where the two moments of AdamW lie, 8 bytes a trained number: beside the weights, or in the host's "
               "memory, from where each step moves them in pieces. Changes no number."),
-       choice(
-           "masters", {"float32", "none"},
-           "What steps act on where `model.dtype` is `bfloat16`: float32 copies of the trained weights, of which the "
-           "model sees the rounding; or, without copies, the weights themselves, stepped in float32 and rounded "
-           "stochastically by the seed.")},
+       choice("masters", {"float32", "none"},
+              "What steps act on where `model.dtype` is `bfloat16`: float32 copies of the trained weights, with whose "
+              "bfloat16 "
+              "rounding the model computes; or, without copies, the weights themselves, stepped in float32 and rounded "
+              "stochastically by the seed.")},
       false,
       false};
 }
@@ -352,7 +346,8 @@ TableSpec training() {
 TableSpec run() {
   return {
       "run",
-      "How the work is spread over the machine. Only `threads` may change a number, in its last digits.",
+      "How the work is spread over the machine. `threads` may change a number, in its last digits, and so is part of "
+      "what results are stored under: with another number all is computed anew.",
       {integer("jobs", 1, "Worker processes at the same time.").from(1).to(4096).for_all_cells(),
        integer("threads", 1, "Threads of each worker.").from(1).to(4096).for_all_cells(),
        number("node_seconds", 0, "Longest time of one stage or cell, which is then stopped and reported; 0: no bound.")
@@ -367,8 +362,7 @@ TableSpec tune() {
   return {
       "tune",
       "Only for `palimpsest tune FILE`, which makes of this file a search of its editor's parameters (docs/tuning.md): "
-      "every "
-      "trial is a cell. `experiment.stages` is `[\"edit\"]` then, and there is no `[sweep]`.",
+      "every trial is a cell. `experiment.stages` is `[\"edit\"]` then, and there is no `[sweep]`.",
       {integer("trials", 12, "Trials, of which number 0 is the editor as the file has it.")
            .from(2)
            .to(10000)

@@ -28,7 +28,7 @@ name = "freezing"
 replicates = 2                    # a pair: the second exchanges edited and intrinsic facts
 
 [model]
-path = "smollm2-135m-instruct"    # a folder, or a model that `palimpsest prepare` made
+path = "smollm2-135m-instruct"    # a folder, or the name of one in ${home}/models
 
 [facts]
 file = "configs/facts/world.jsonl"
@@ -84,12 +84,13 @@ This makes 2 x 3 x 2 = 12 cells, among them `frozen,weight_decay=0.01,r1`.
 * **Plugin tables** (`[editor]`, `[augmenter]`, `[task]`, `[freeze_policy]`, each `[[metric]]`) have a key `id`, which names the
   plugin; all other keys are that plugin's parameters and are checked against its own table. **A table whose `id` changes, by a
   file, by `--set` or by a sweep, replaces the table below it whole**, so that no parameter of one plugin reaches another.
-* **`[defaults.KIND.ID]`** holds values that take the place of a plugin's own defaults wherever a table of that kind names that
-  id: `[defaults.editor.memit]` with `layers = [4, 5, 6]` counts in every cell whose `[editor]` has `id = "memit"` and sets no
+* **`[defaults.KIND.ID]`** holds values that take the place of a plugin's own defaults wherever the table KIND (`editor`,
+  `augmenter`, `task`, `freeze_policy` or `metric`) names that id: `[defaults.editor.memit]` with `layers = [4, 5, 6]` counts in every cell whose `[editor]` has `id = "memit"` and sets no
   `layers`. It chooses nothing. So one file per model can hold the settings of every editor, and a sweep names ids only.
 * **Paths** that are relative are looked for in the folder of the file that sets them (of `--set`: the current folder), then
-  in the program's own folder, then in its home. The home is PALIMPSEST_HOME, or `.palimpsest` in the program's folder; a path
-  that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts. Of a plugin's files
+  in the program's own folder, then in its home. The program's folder is the one that holds `configs/`: the clone, or
+  `share/palimpsest` of an installation. The home is PALIMPSEST_HOME, else `.palimpsest` in the clone, or `~/.palimpsest` of an
+  installed program; a path that starts with `${home}/` is looked for there only. Files that are read must exist before any work starts. Of a plugin's files
   those that end in .txt, .jsonl, .json or .csv are then read as text, and one that is not UTF-8 or has a broken row is refused;
   which columns a plugin wants is known only when it opens its file.
 * **Layers**: a parameter whose unit is `layer` holds a layer's number, counted from 0, or a list of them. In place of a number there
@@ -111,7 +112,7 @@ Each key of `[sweep]` is a dotted key of the experiment, its value a list of alt
 * The order of the cells is the order of the file: keys, then variants, then replicates, the last moving fastest.
 * A cell's name is the variant's, then `key=value` for each swept key (its last part, or the whole key where two share it), then
   `r` and the replicate. It is a file name; the full values stand in the results.
-* Keys marked "one for all cells", alternatives given twice, and cells equal to one another are refused.
+* Keys that say "cannot be swept", alternatives given twice, and cells equal to one another are refused.
 )";
 
 std::string escaped(const std::string& text) {
@@ -135,7 +136,7 @@ void write_keys(std::string& out, const std::vector<KeySpec>& keys) {
     const std::string range = allowed(spec);
     out += cat("| `", spec.name, "` | ", name_of(spec.type), " | ", default_text(spec), " | ",
                spec.choices.empty() ? range : cat("`", range, "`"), " | ", spec.unit, " | ", escaped(spec.doc),
-               spec.per_experiment ? " One for all cells." : "", " |\n");
+               spec.per_experiment ? " Cannot be swept." : "", " |\n");
   }
 }
 

@@ -40,7 +40,8 @@ results::Column number(std::string name, std::string unit, std::string definitio
   return {std::move(name), std::move(unit), std::move(definition), std::vector<double>{value}};
 }
 
-// Of the cell's last fine-tuning; in scope isolated the means over its models.
+// Of the cell's last fine-tuning. In scope isolated over its models: the most steps and tokens, mean losses, and the
+// reason where it is one for all.
 struct CellDose {
   bool tuned = false;
   std::int64_t steps = 0, tokens = 0;
@@ -61,15 +62,31 @@ CellDose dose_of(const StageRecord& record) {
       ++n;
       before += table.values<double>("validation_loss_before")[i];
       after += table.values<double>("validation_loss_after")[i];
-      dose.steps = table.values<std::int64_t>("steps")[i];
-      dose.tokens = table.values<std::int64_t>("tokens")[i];
-      dose.stop = table.values<std::string>("stop_reason")[i];
+      dose.steps = std::max(dose.steps, table.values<std::int64_t>("steps")[i]);
+      dose.tokens = std::max(dose.tokens, table.values<std::int64_t>("tokens")[i]);
+      const auto& stop = table.values<std::string>("stop_reason")[i];
+      if (n == 1) dose.stop = stop;
+      if (dose.stop != stop) dose.stop = "various";
     }
     dose.tuned = true;
     dose.before = before / static_cast<double>(n);
     dose.after = after / static_cast<double>(n);
   }
   return dose;
+}
+
+// By the tables of the configuration that decide which weights a fine-tuning changes.
+std::string digest_of_trained(const config::Experiment& e) {
+  std::string text = e.freeze_policy.id;
+  for (const auto& [name, value] : e.freeze_policy.parameters) {
+    text += cat('\n', name, " = ", config::inline_toml(value));
+  }
+  text += cat('\n', e.tuning.method);
+  if (e.tuning.method != "full") {
+    text += cat('\n', e.tuning.rank);
+    for (const auto& target : e.tuning.targets) text += cat('\n', target);
+  }
+  return sha256_hex(text);
 }
 
 results::Table cells_table(const config::Cell& cell, bool unedited, const Roles& roles, const StageRecord& record) {
@@ -102,12 +119,21 @@ results::Table cells_table(const config::Cell& cell, bool unedited, const Roles&
       count("unmatched", "fact", "edited facts that found fewer controls within the caliper than wanted",
             roles.unmatched),
       {"tuned", "1", "the cell has a fine-tuning stage", std::vector<results::Bool>{results::Bool(dose.tuned)}},
-      count("steps", "optimiser step", "of the last fine-tuning", dose.steps),
-      count("tokens_trained", "token", "of the last fine-tuning", dose.tokens),
-      number("validation_loss_before", "nat/token", "on the task's held-out sample before the last fine-tuning",
+      texts("trained_weights",
+            "digest of what decides which weights the last fine-tuning changes, the tables freeze_policy and tuning; "
+            "empty "
+            "without fine-tuning",
+            dose.tuned ? digest_of_trained(e) : ""),
+      count("steps", "optimiser step", "of the last fine-tuning; in scope isolated the most of its models", dose.steps),
+      count("tokens_trained", "token", "of the last fine-tuning; in scope isolated the most of its models",
+            dose.tokens),
+      number("validation_loss_before", "nat/token",
+             "on the task's held-out sample before the last fine-tuning, in scope isolated the mean over its models; "
+             "nat per example of a task with a loss of its own",
              dose.before),
-      number("validation_loss_after", "nat/token", "on the task's held-out sample after it", dose.after),
-      texts("stop_reason", "why the last fine-tuning ended", dose.stop)};
+      number("validation_loss_after", "nat/token", "on the task's held-out sample after it; the same", dose.after),
+      texts("stop_reason", "why the last fine-tuning ended; various: not all models of scope isolated for one reason",
+            dose.stop)};
   for (const auto& [key, value] : cell.coordinates) {
     if (key != "variant") table.columns.push_back(texts(attribute_name(key), "value of the swept key " + key, value));
   }

@@ -79,13 +79,8 @@ bool trains_other_weights(const Table& cells, const Configuration& a, const Conf
   const std::size_t row_a = a.rows.front();
   const std::size_t row_b = b.rows.front();
   if (!tuned[row_a] || !tuned[row_b]) return false;
-  return std::any_of(cells.columns.begin(), cells.columns.end(), [&](const results::Column& column) {
-    const bool says_which = column.name == "freeze_policy" || column.name == "tuning" ||
-                            column.name.starts_with("at_freeze_policy") || column.name.starts_with("at_tuning");
-    if (!says_which) return false;
-    const auto& values = cells.values<std::string>(column.name);
-    return values[row_a] != values[row_b];
-  });
+  const auto& trained = cells.values<std::string>("trained_weights");
+  return trained[row_a] != trained[row_b];
 }
 
 std::set<std::int64_t> shared_replicates(const Table& cells, const Configuration& a, const Configuration& b) {

@@ -16,8 +16,8 @@ namespace palimpsest::experiment {
 // nat/token; two fine-tunings whose validation losses differ by more are not called equally good.
 inline constexpr double kEqualLoss = 0.02;
 
-// Whether the fine-tunings of a and b may change different weights: another freeze policy or tuning method by its id in
-// /cells, or another value of a swept key of theirs. Not where one of them is without fine-tuning.
+// Whether the fine-tunings of a and b may change different weights, by `trained_weights` in /cells. Not where one of
+// them is without fine-tuning.
 bool trains_other_weights(const results::Table& cells, const Configuration& a, const Configuration& b);
 
 // Numbers of the replicates that both have.

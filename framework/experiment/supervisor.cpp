@@ -116,7 +116,7 @@ class Run {
   void check_options() const;
   void plan();
   void start_ready();
-  bool start(std::size_t index);
+  void start(std::size_t index);
   int free_slot() const;
   void wait();
   void take_signals();
@@ -226,17 +226,17 @@ int Run::free_slot() const {
   return slot;
 }
 
-bool Run::start(std::size_t index) {
+void Run::start(std::size_t index) {
   if (!options_.lock_folder.empty()) {
     // Another experiment's worker has it: others go first, and its time does not run while it waits for nothing.
     const auto lock = FileLock::try_lock(options_.lock_folder / cat(node(index).id, ".lock"));
     if (!lock.held()) {
       not_before_[index] = Clock::now() + std::chrono::milliseconds(500);
-      return false;
+      return;
     }
     if (options_.is_done(node(index))) {
       settle(index, NodeState::kStored, "done by another process meanwhile");
-      return false;
+      return;
     }
   }
   Running running;
@@ -249,7 +249,6 @@ bool Run::start(std::size_t index) {
   running.group_scan = running.start;
   running_.push_back(std::move(running));
   if (options_.observer != nullptr) options_.observer->started(node(index));
-  return true;
 }
 
 void Run::ask_to_stop(Running& running, Stop reason) {

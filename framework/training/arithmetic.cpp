@@ -35,8 +35,6 @@ const char* torch_name(at::Float32MatmulPrecision precision) {
 
 }  // namespace
 
-std::string_view name_of(Precision precision) { return kPrecisions[static_cast<std::size_t>(precision)]; }
-std::string_view name_of(Matmul matmul) { return kMatmuls[static_cast<std::size_t>(matmul)]; }
 Precision parse_precision(std::string_view name) { return parse<Precision>("precision", name, kPrecisions); }
 Matmul parse_matmul(std::string_view name) { return parse<Matmul>("matmul", name, kMatmuls); }
 

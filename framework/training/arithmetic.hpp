@@ -24,8 +24,6 @@ enum class Matmul {
   kOneDnn,
 };
 
-std::string_view name_of(Precision precision);
-std::string_view name_of(Matmul matmul);
 // Throw Error(kInvalidArgument) with what is available.
 Precision parse_precision(std::string_view name);
 Matmul parse_matmul(std::string_view name);

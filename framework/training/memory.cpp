@@ -23,8 +23,6 @@ std::size_t find(std::string_view what, std::string_view name, const Names& name
 
 }  // namespace
 
-std::string_view name_of(StatePlace place) { return kPlaces[static_cast<std::size_t>(place)]; }
-std::string_view name_of(Masters masters) { return kMasters[static_cast<std::size_t>(masters)]; }
 StatePlace parse_state_place(std::string_view name) {
   return static_cast<StatePlace>(find("optimizer_state", name, kPlaces));
 }

@@ -17,8 +17,6 @@ enum class Masters {
   kNone,     // the weights themselves, rounded stochastically
 };
 
-std::string_view name_of(StatePlace place);
-std::string_view name_of(Masters masters);
 // Throw Error(kInvalidArgument) with what is available.
 StatePlace parse_state_place(std::string_view name);
 Masters parse_masters(std::string_view name);

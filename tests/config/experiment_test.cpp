@@ -72,7 +72,7 @@ TEST(Experiment, AllProblemsAtOnceInTheOrderOfTheFile) {
                      "[training]\nlearning_rate = 0\nschedul = \"linear\"\n[[metric]]\nid = 3\n[[metric]]\nx = 1\n"),
       "a.toml:1:1: model.path: found nothing, expected the path of a file or folder; this key is required: A Hugging "
       "Face "
-      "folder (config.json, tokenizer.json, *.safetensors), or the name of a model that `palimpsest prepare` made.\n"
+      "folder (config.json, tokenizer.json, *.safetensors), or the name of one in `${home}/models`.\n"
       "a.toml:1:1: task.id: found nothing, expected an available task: language_modeling\n"
       "a.toml:1:2: modle: found an unknown table, expected a known one (did you mean \"model\"?)\n"
       "a.toml:4:8: facts.file: found the string \"no.jsonl\", expected the path of an existing file or folder; looked "

@@ -55,10 +55,11 @@ std::string page_of(const palimpsest_descriptor& d, const fs::path& folder) {
 }
 
 std::string index_of(const std::map<std::string, std::map<std::string, std::string>>& summaries) {
-  std::string out =
-      cat("# Plugins\n\n", kMark,
-          "\nEvery plugin that comes with the program, with its parameters. `palimpsest plugins ID` prints the same, "
-          "for your\nown plugins too. Writing one: [writing-a-plugin.md](../writing-a-plugin.md).\n");
+  std::string out = cat(
+      "# Plugins\n\n", kMark,
+      "\nEvery plugin that comes with the program, with its parameters. `palimpsest plugins ID` prints the same, also "
+      "of your\nown plugins where they are installed or `PALIMPSEST_PLUGIN_PATH` names their folder. Writing one:\n"
+      "[writing-a-plugin.md](../writing-a-plugin.md).\n");
   for (const auto& [kind, plugins] : summaries) {
     out += cat("\n## ", kind, "\n\n| id | what |\n|---|---|\n");
     for (const auto& [id, summary] : plugins) {

@@ -27,6 +27,7 @@ struct SampleCell {
   double loss_before = kMissing, loss_after = kMissing;
   std::vector<std::pair<std::string, std::string>> at = {};
   std::string freeze_policy = "none";
+  std::string trained_weights = "";  // "": by the freeze policy alone
 };
 
 // A measuring point of one cell, and in scope isolated of one edit.
@@ -68,6 +69,7 @@ class SampleFile {
     text("task", tuned ? "language_modeling" : "");
     text("freeze_policy", cell.freeze_policy);
     text("tuning", "full");
+    text("trained_weights", cell.trained_weights.empty() ? cell.freeze_policy : cell.trained_weights);
     text("scope", "batch");
     text("model", "models/tiny");
     text("facts", "facts/world.jsonl");

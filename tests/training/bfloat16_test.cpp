@@ -35,7 +35,9 @@ class Bfloat16 : public ::testing::Test {
 
 class Bfloat16Masters : public Bfloat16, public ::testing::WithParamInterface<Masters> {};
 INSTANTIATE_TEST_SUITE_P(Masters, Bfloat16Masters, ::testing::Values(Masters::kFloat32, Masters::kNone),
-                         [](const auto& test) { return std::string(name_of(test.param)); });
+                         [](const auto& test) {
+                           return std::string(test.param == Masters::kNone ? "none" : "float32");
+                         });
 
 TEST_P(Bfloat16Masters, LearnsAsItDoesInFloat32) {
   TrainingOptions options = tiny_options(40);

@@ -105,9 +105,9 @@ class AlphaEdit : public sdk::StatefulEditor {
     std::map<std::int64_t, at::Tensor> loaded;
     for (const auto& [name, value] : state) {
       bool known = false;
-      for (std::size_t i = 0; i < p_.layers.size(); ++i) {
-        if (name != sdk::layer_site(p_.layers[i], "keys")) continue;
-        loaded[p_.layers[i]] = sdk::torch_tensor(value);
+      for (const auto layer : p_.layers) {
+        if (name != sdk::layer_site(layer, "keys")) continue;
+        loaded[layer] = sdk::torch_tensor(value);
         known = true;
       }
       if (!known) {

@@ -89,12 +89,11 @@ class FineTuning : public sdk::Editor {
     if (p_.layers.empty()) sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "layers is empty; expected at least one layer");
     if (p_.weights.empty()) sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "weights is empty; expected at least one matrix");
     sdk::Needs needs;
-    for (std::size_t i = 0; i < p_.layers.size(); ++i) {
-      if (p_.layers[i] >= info.layers) {
-        sdk::fail(PALIMPSEST_OUT_OF_RANGE, "layers has ", p_.layers[i], "; the model has layers 0 to ",
-                  info.layers - 1);
+    for (const auto layer : p_.layers) {
+      if (layer >= info.layers) {
+        sdk::fail(PALIMPSEST_OUT_OF_RANGE, "layers has ", layer, "; the model has layers 0 to ", info.layers - 1);
       }
-      needs.edits_layers.push_back(p_.layers[i]);
+      needs.edits_layers.push_back(layer);
     }
     refuse_repetition(p_.layers, "layers");
     refuse_repetition(p_.weights, "weights");
@@ -138,11 +137,7 @@ class FineTuning : public sdk::Editor {
   static bool same(std::int64_t a, std::int64_t b) { return a == b; }
   static bool same(std::string_view a, std::string_view b) { return a == b; }
 
-  std::int64_t lowest() const {
-    std::int64_t layer = p_.layers[0];
-    for (std::size_t i = 1; i < p_.layers.size(); ++i) layer = std::min(layer, p_.layers[i]);
-    return layer;
-  }
+  std::int64_t lowest() const { return *std::min_element(p_.layers.begin(), p_.layers.end()); }
 
   std::vector<Batch> batches_of(const sdk::Model& model, std::span<const sdk::EditRequest> requests) const {
     const bool forced = std::string_view(p_.loss) == "target";
@@ -184,9 +179,9 @@ class FineTuning : public sdk::Editor {
 
   std::vector<Trained> trained_of(const sdk::Model& model) const {
     std::vector<Trained> trained;
-    for (std::size_t i = 0; i < p_.layers.size(); ++i) {
-      for (std::size_t j = 0; j < p_.weights.size(); ++j) {
-        const std::string name = sdk::layer_site(p_.layers[i], p_.weights[j].str() + ".weight");
+    for (const auto layer : p_.layers) {
+      for (const auto matrix : p_.weights) {
+        const std::string name = sdk::layer_site(layer, matrix.str() + ".weight");
         const sdk::Tensor handle = model.parameter(name);
         const at::Tensor& weight = sdk::torch_tensor(handle);
         const at::Tensor old = weight.detach().to(at::kFloat);

@@ -316,10 +316,8 @@ class CausalTrace : public sdk::Metric {
   }
 
   bool wants(std::string_view kind) const {
-    for (std::size_t i = 0; i < p_.kinds.size(); ++i) {
-      if (std::string_view(p_.kinds[i]) == kind) return true;
-    }
-    return p_.kinds.empty();
+    if (p_.kinds.empty()) return true;
+    return std::any_of(p_.kinds.begin(), p_.kinds.end(), [&](std::string_view wanted) { return wanted == kind; });
   }
 
   void trace(const sdk::Model& model, const Traced& traced, const at::Tensor& noise, std::int64_t fact,

@@ -57,13 +57,16 @@ using sdk::mean_column;
 using sdk::plain_column;
 using sdk::rate_column;
 
+// All ask for target_new, which an intrinsic fact does well not to give: no outcome has a retention here, the metric
+// `retention` has it, of each fact's own target.
+//
 // The first three in a row: the host takes the harmonic mean of their means as the score S (/quality_gate).
 constexpr palimpsest_column kColumns[] = {
     rate_column(
         "efficacy",
         "ES: p(target_new) > p(target_true) after the fact's prompt, p being exp of the mean log-probability per "
         "target token. Missing without target_true.",
-        PALIMPSEST_BASELINE_BOTH, PALIMPSEST_GATE_EFFICACY),
+        PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_EFFICACY),
     mean_column("paraphrase_success", "1",
                 "PS: share of the test paraphrases after which p(target_new) > p(target_true), p as in efficacy."),
     mean_column("neighbourhood_success", "1",
@@ -74,7 +77,8 @@ constexpr palimpsest_column kColumns[] = {
     mean_column("paraphrase_magnitude", "1", "Mean over test paraphrases of p(target_new) - p(target_true)."),
     mean_column("neighbourhood_magnitude", "1",
                 "Mean over neighbourhood prompts of p(that subject's own answer) - p(target_new)."),
-    rate_column("efficacy_sum", "As efficacy, with p(target) the product over its tokens (log-probabilities summed)."),
+    rate_column("efficacy_sum", "As efficacy, with p(target) the product over its tokens (log-probabilities summed).",
+                PALIMPSEST_BASELINE_NONE),
     mean_column("paraphrase_success_sum", "1", "As paraphrase_success, with p the product over tokens."),
     mean_column("neighbourhood_success_sum", "1", "As neighbourhood_success, with p the product over tokens."),
     mean_column("efficacy_magnitude_sum", "1", "As efficacy_magnitude, with p the product over tokens."),
@@ -83,7 +87,7 @@ constexpr palimpsest_column kColumns[] = {
     mean_column("token_accuracy", "1",
                 "Share of the tokens of target_new that are greedy after the prompt, teacher-forced."),
     rate_column("target_exact_match", "Every token of target_new is greedy after the prompt, teacher-forced.",
-                PALIMPSEST_BASELINE_BOTH, PALIMPSEST_GATE_EFFICACY),
+                PALIMPSEST_BASELINE_NONE, PALIMPSEST_GATE_EFFICACY),
     mean_column("paraphrase_token_accuracy", "1", "Mean of token_accuracy over the test paraphrases."),
     mean_column("paraphrase_exact_match", "1", "Share of the test paraphrases with target_exact_match."),
     mean_column(

@@ -26,16 +26,13 @@ constexpr palimpsest_column kColumns[] = {
                       "Layers whose down-projection the edit of the fact changed."),
     sdk::mean_column("addressing", "1",
                      "Does the subject still make the key: <dW k_t, dW k_0> / |dW k_0|^2, numerator and denominator "
-                     "summed over the edited "
-                     "layers; k_0 at edited, k_t now."),
+                     "summed over the edited layers; k_0 at edited, k_t now."),
     sdk::mean_column("storage", "1",
                      "Was the update overwritten: <(W_t - W_edited) k_0, dW k_0> / |dW k_0|^2, summed in the same way; "
-                     "0 is untouched, -1 is "
-                     "taken back."),
+                     "0 is untouched, -1 is taken back."),
     sdk::mean_column("readout", "1",
                      "Do the layers above still read it: p(target_new), all its tokens, with the edited layers' MLP "
-                     "outputs at the subject's "
-                     "last token forced to their values at edited."),
+                     "outputs at the subject's last token forced to their values at edited."),
     sdk::mean_column("probability_new", "1",
                      "What readout is compared with: p(target_new), all its tokens, with nothing forced."),
 };

@@ -116,7 +116,7 @@ class Classification : public sdk::RowTask<Row> {
   void find_labels(const sdk::Dataset& data) {
     labels_.clear();
     words_.clear();
-    for (std::size_t i = 0; i < p_.labels.size(); ++i) labels_.push_back(p_.labels[i].str());
+    for (const auto label : p_.labels) labels_.push_back(label.str());
     if (labels_.empty()) {
       std::set<std::string> found;
       for (std::int64_t i = 0; i < data.count(PALIMPSEST_TRAIN); ++i) {

@@ -138,13 +138,11 @@ class Preference : public sdk::RowTask<Row>, public sdk::OwnLoss {
             "p(rejected | prompt), sums over the response's tokens, end of text included."),
         sdk::mean_column("reward_accuracy", "1",
                          "Share of the pairs whose reward margin is above 0. With rewards beta log(p / p_reference), 0 "
-                         "of a model that "
-                         "is its own reference."),
+                         "of a model that is its own reference."),
         sdk::mean_column(
             "reward_margin", "nat",
             "Mean over the pairs of the chosen response's reward minus the rejected one's; the reference is the model "
-            "that "
-            "entered the fine-tuning."),
+            "that entered the fine-tuning."),
         sdk::plain_column("pairs", PALIMPSEST_INT64, "pair", "Held-out pairs that the score was taken over."),
     };
     return kColumns;

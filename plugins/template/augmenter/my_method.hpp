@@ -32,8 +32,8 @@ class MyMethod : public sdk::Augmenter {
   // Called once a fact, with the unedited model. A prompt is a template with one {} where the subject stands. To fail,
   // throw: sdk::fail(status, parts...) says what was found, what was expected and what to do.
   void augment(sdk::Model, const sdk::Fact& fact, const sdk::Prompts& prompts) override {
-    for (std::size_t i = 0; i < p_.openings.size(); ++i) {
-      const std::string opening = p_.openings[i].str();
+    for (const auto given : p_.openings) {
+      const std::string opening = given.str();
       if (opening.find("{}") != std::string::npos) {
         sdk::fail(PALIMPSEST_INVALID_ARGUMENT, "openings: \"", opening,
                   "\" holds {}; the subject stands in the fact's own prompt");

@@ -18,6 +18,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,6 +65,25 @@ class List {
   constexpr bool empty() const { return count_ == 0; }
   constexpr T operator[](std::size_t i) const { return T(items_[i]); }
   constexpr const Raw* data() const { return items_.data(); }
+
+  // Entries by value, so that `for (const auto layer : p.layers)` reads as it should.
+  struct Iterator {
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = T;
+    const Raw* at = nullptr;
+    constexpr T operator*() const { return T(*at); }
+    constexpr Iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    constexpr Iterator operator++(int) { return {at++}; }
+    constexpr bool operator==(const Iterator& other) const = default;
+  };
+  constexpr Iterator begin() const { return {items_.data()}; }
+  constexpr Iterator end() const { return {items_.data() + count_}; }
 
  private:
   std::array<Raw, kCapacity> items_{};

@@ -5,7 +5,7 @@
 
 namespace palimpsest::app {
 
-int ask_editor_command(const Arguments& arguments) {
+int ask_plugin_command(const Arguments& arguments) {
   plugin::HostBuild host = host_build();
   host.probe_command.clear();
   host.probe_cache.clear();

@@ -1,3 +1,0 @@
-#include "rome.hpp"
-
-PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<palimpsest::rome::Rome>)
