@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "base/error.hpp"
@@ -40,13 +41,13 @@ results::Column number(std::string name, std::string unit, std::string definitio
   return {std::move(name), std::move(unit), std::move(definition), std::vector<double>{value}};
 }
 
-// Of the cell's last fine-tuning. In scope isolated over its models: the most steps and tokens, mean losses, and the
-// reason where it is one for all.
+// Of the cell's last fine-tuning. In scope isolated over its models: the most steps and tokens, mean losses, the reason
+// where it is one for all, and what is trained in any of them.
 struct CellDose {
   bool tuned = false;
   std::int64_t steps = 0, tokens = 0;
   double before = kNone, after = kNone;
-  std::string stop;
+  std::string stop, trained_weights;
 };
 
 CellDose dose_of(const StageRecord& record) {
@@ -57,6 +58,7 @@ CellDose dose_of(const StageRecord& record) {
     const std::int64_t last = *std::max_element(ordinals.begin(), ordinals.end());
     double before = 0, after = 0;
     std::int64_t n = 0;
+    std::set<std::string> trained;
     for (std::size_t i = 0; i < table.rows(); ++i) {
       if (ordinals[i] != last) continue;
       ++n;
@@ -67,26 +69,16 @@ CellDose dose_of(const StageRecord& record) {
       const auto& stop = table.values<std::string>("stop_reason")[i];
       if (n == 1) dose.stop = stop;
       if (dose.stop != stop) dose.stop = "various";
+      trained.insert(table.values<std::string>("trained_weights")[i]);
     }
+    std::string all;
+    for (const auto& one : trained) all += one;
+    dose.trained_weights = trained.size() == 1 ? all : sha256_hex(all);
     dose.tuned = true;
     dose.before = before / static_cast<double>(n);
     dose.after = after / static_cast<double>(n);
   }
   return dose;
-}
-
-// By the tables of the configuration that decide which weights a fine-tuning changes.
-std::string digest_of_trained(const config::Experiment& e) {
-  std::string text = e.freeze_policy.id;
-  for (const auto& [name, value] : e.freeze_policy.parameters) {
-    text += cat('\n', name, " = ", config::inline_toml(value));
-  }
-  text += cat('\n', e.tuning.method);
-  if (e.tuning.method != "full") {
-    text += cat('\n', e.tuning.rank);
-    for (const auto& target : e.tuning.targets) text += cat('\n', target);
-  }
-  return sha256_hex(text);
 }
 
 results::Table cells_table(const config::Cell& cell, bool unedited, const Roles& roles, const StageRecord& record) {
@@ -120,10 +112,8 @@ results::Table cells_table(const config::Cell& cell, bool unedited, const Roles&
             roles.unmatched),
       {"tuned", "1", "the cell has a fine-tuning stage", std::vector<results::Bool>{results::Bool(dose.tuned)}},
       texts("trained_weights",
-            "digest of what decides which weights the last fine-tuning changes, the tables freeze_policy and tuning; "
-            "empty "
-            "without fine-tuning",
-            dose.tuned ? digest_of_trained(e) : ""),
+            "digest of which weights the last fine-tuning changes and how; empty without fine-tuning",
+            dose.trained_weights),
       count("steps", "optimiser step", "of the last fine-tuning; in scope isolated the most of its models", dose.steps),
       count("tokens_trained", "token", "of the last fine-tuning; in scope isolated the most of its models",
             dose.tokens),

@@ -80,15 +80,17 @@ Table empty_contrasts() {
        {"difference_low", "that of measure_unit", "lower end of the difference's 95 % interval", Reals()},
        {"difference_high", "that of measure_unit", "upper end of the difference's 95 % interval", Reals()},
        {"interval_levels", "",
-        "what the interval's bootstrap draws: replicates and facts, or facts only (one replicate)", Texts()},
+        "what the interval's bootstrap draws: replicates and facts (of roles: lots and facts), or facts only (one of "
+        "these)",
+        Texts()},
        {"p", "1",
-        "two-sided permutation p: signs of the facts' differences where paired, else roles exchanged within a lot "
-        "(a replicate, or two that exchange roles)",
+        "two-sided permutation p: signs of the facts' differences where paired, else roles dealt anew within a lot (a "
+        "replicate, or two that exchange roles)",
         Reals()},
        {"p_adjusted", "1", "p after Holm's adjustment over this table", Reals()},
        {"smallest_detectable", "that of measure_unit",
-        "difference that this many facts would show with 80 % power at 5 %, by a normal approximation; of roles, as "
-        "if no fact had both",
+        "difference that this many facts would show with 80 % power at 5 %, by a normal approximation, which leaves "
+        "the exchange of roles out of account",
         Reals()},
        {"validation_loss_a", "nat/token",
         "mean validation loss of a over the replicates that both have: after fine-tuning, at equal validation loss "
@@ -104,8 +106,8 @@ Table empty_contrasts() {
         "validation losses differ by at most 0.02",
         std::vector<Bool>()},
        {"verdict", "",
-        "more, less, no detectable difference, too few facts (a difference of fewer than 6), or not measured: read "
-        "off the interval",
+        "more, less, no detectable difference, too few facts (to tell the difference of the interval from chance), or "
+        "not measured: read off the interval",
         Texts()},
        {"sentence", "", "the verdict in words", Texts()},
        {"note", "", "cells that failed the quality gate, and validation losses that differ by more than 0.02",

@@ -45,17 +45,15 @@ struct Roles {
   Role a, b;
   std::int64_t replicates = 0;
 
-  void add(std::int64_t lot, const ByFact& of_a, const ByFact& of_b) {
+  void add(std::int64_t lot, std::int64_t replicate, const ByFact& of_a, const ByFact& of_b) {
     replicates += !of_a.empty() || !of_b.empty();
-    for (const auto& [fact, mean] : of_a) {
-      by_lot_[lot][fact].first.add(mean.value());
-      a.values.push_back(mean.value());
-      a.facts.insert(fact);
-    }
-    for (const auto& [fact, mean] : of_b) {
-      by_lot_[lot][fact].second.add(mean.value());
-      b.values.push_back(mean.value());
-      b.facts.insert(fact);
+    for (const bool as_a : {true, false}) {
+      Role& role = as_a ? a : b;
+      for (const auto& [fact, mean] : as_a ? of_a : of_b) {
+        by_lot_[lot][fact].push_back({replicate, as_a, mean.value()});
+        role.values.push_back(mean.value());
+        role.facts.insert(fact);
+      }
     }
   }
 
@@ -63,22 +61,13 @@ struct Roles {
     std::vector<Lot> lots;
     for (const auto& [number, facts] : by_lot_) {
       Lot& lot = lots.emplace_back();
-      for (const auto& [fact, in_role] : facts) {
-        const auto& [in_a, in_b] = in_role;
-        if (in_b.n == 0) {
-          lot.a.push_back(in_a);
-        } else if (in_a.n == 0) {
-          lot.b.push_back(in_b);
-        } else {
-          lot.exchanged.push_back(in_role);
-        }
-      }
+      for (const auto& [fact, played] : facts) lot.push_back(played);
     }
     return lots;
   }
 
  private:
-  std::map<std::int64_t, std::map<std::string, std::pair<Mean, Mean>>> by_lot_;  // each fact as a and as b
+  std::map<std::int64_t, std::map<std::string, LotFact>> by_lot_;
 };
 
 double variance(const std::vector<double>& values) {
@@ -158,6 +147,7 @@ Compared compare_paired(const AtPoint& a, const AtPoint& b, bool retention, cons
   out.difference = mean_interval(differences, {options.seed, "contrasts", options.contrast_resamples, 0.95});
   drop_certainty(out.difference, all_a.size());
   out.difference.facts = n;
+  out.difference.too_few = n < kFewestFacts;
   out.p = sign_flip_test(means, options.seed, options.permutations).p;
   if (n > 0) {
     out.detectable = retention ? smallest_detectable_paired(n, discordant / static_cast<double>(all_a.size()))
@@ -171,7 +161,7 @@ Compared compare_roles(const AtPoint& a, const AtPoint& b, const Lots& lots, boo
   Roles roles;
   for (const auto& [replicate, rows] : a.rows) {
     const auto found = b.rows.find(replicate);
-    if (found != b.rows.end()) roles.add(lots.at(replicate), by_fact(rows), by_fact(found->second));
+    if (found != b.rows.end()) roles.add(lots.at(replicate), replicate, by_fact(rows), by_fact(found->second));
   }
   const auto drawn = roles.lots();
   const auto& [all_a, facts_a] = roles.a;
@@ -188,7 +178,9 @@ Compared compare_roles(const AtPoint& a, const AtPoint& b, const Lots& lots, boo
   drop_certainty(out.difference, std::min(all_a.size(), all_b.size()));
   out.difference.facts = static_cast<std::int64_t>(facts.size());
   out.difference.replicates = roles.replicates;
-  out.p = role_exchange_p(drawn, options.seed, options.permutations);
+  const auto exchange = role_exchange(drawn, options.seed, options.permutations);
+  out.difference.too_few = exchange.deals < kFewestDeals;
+  out.p = exchange.p;
   if (all_a.empty() || all_b.empty()) return out;
   const auto n_a = static_cast<double>(all_a.size());
   const auto n_b = static_cast<double>(all_b.size());

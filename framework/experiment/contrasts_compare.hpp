@@ -43,8 +43,8 @@ Compared compare_paired(const AtPoint& a, const AtPoint& b, bool retention, cons
 // Of a replicate, the number of its lot: two that exchange roles have the same one.
 using Lots = std::map<std::int64_t, std::int64_t>;
 // Facts of two roles in the same models. A fact that has both roles in its lot is its own control: it is drawn with
-// both values, and p exchanges these; the others' roles are dealt anew within their lot. The smallest detectable
-// difference leaves that out of account, so it is an upper bound there.
+// both values. p deals the roles anew within each lot. The smallest detectable difference leaves the design out of
+// account.
 Compared compare_roles(const AtPoint& a, const AtPoint& b, const Lots& lots, bool retention,
                        const SummaryOptions& options);
 

@@ -79,6 +79,7 @@ bool trains_other_weights(const Table& cells, const Configuration& a, const Conf
   const std::size_t row_a = a.rows.front();
   const std::size_t row_b = b.rows.front();
   if (!tuned[row_a] || !tuned[row_b]) return false;
+  if (row_a == row_b) return false;
   const auto& trained = cells.values<std::string>("trained_weights");
   return trained[row_a] != trained[row_b];
 }

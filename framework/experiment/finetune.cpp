@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/log.hpp"
 #include "base/progress.hpp"
 #include "data/packing.hpp"
@@ -126,6 +127,25 @@ std::vector<training::Decision> decisions_of(Workshop& workshop, const State& st
   return decisions;
 }
 
+// Equal for two fine-tunings that change the same weights in the same way: of each parameter whether it is frozen, has
+// an adapter, and how many directions are kept out of its change.
+std::string trained_weights(const model::Parameters& parameters, const std::vector<training::Decision>& decisions,
+                            const training::TuningOptions& tuning) {
+  std::vector<bool> adapts(decisions.size(), false);
+  std::string text(training::name_of(tuning.method));
+  if (tuning.method != training::TuningMethod::kFull) {
+    for (const auto place : training::adapted(parameters, decisions, tuning)) adapts[place] = true;
+    text += cat(' ', tuning.rank);
+  }
+  for (std::size_t i = 0; i < decisions.size(); ++i) {
+    text += cat('\n', parameters.infos()[i].name, decisions[i].frozen ? " frozen" : "", adapts[i] ? " adapter" : "");
+    for (const auto& [side, basis] : decisions[i].projections) {
+      text += cat(side == training::Side::kOut ? " out " : " in ", basis.size(1));
+    }
+  }
+  return sha256_hex(text);
+}
+
 void record_score(Workshop& workshop, plugin::Task& task, const State& state, const std::string& edit,
                   const plugin::MeasuringPoint& point, StageRecord& record) {
   palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
@@ -134,8 +154,8 @@ void record_score(Workshop& workshop, plugin::Task& task, const State& state, co
                   {});
 }
 
-void record_dose(const training::TrainingResult& result, const std::string& edit, std::int64_t ordinal,
-                 StageRecord& record) {
+void record_dose(const training::TrainingResult& result, const std::string& trained_weights, const std::string& edit,
+                 std::int64_t ordinal, StageRecord& record) {
   auto& steps = record.table(
       "/training", "one optimiser step",
       {text_column("edit", "id of the fact whose isolated edit the model has"),
@@ -174,13 +194,14 @@ void record_dose(const training::TrainingResult& result, const std::string& edit
        integer_column("ordinal", "1", "place of the stage in the cell's list"),
        integer_column("steps", "optimiser step", "done"), integer_column("tokens", "token", "trained on"),
        integer_column("trained", "1", "numbers that the optimiser changes: weights, or those of adapters"),
+       text_column("trained_weights", "digest of which weights are changed and how"),
        number_column("epochs", "1", "passes over the training rows"),
        number_column("validation_loss_before", "nat/token", "on the held-out sample, before the first step"),
        number_column("validation_loss_after", "nat/token", "on the held-out sample, after the last step"),
        text_column("stop_reason", "why fine-tuning ended")});
-  dose.append_row({edit, ordinal, result.dose.steps, result.dose.tokens, result.dose.trained, result.dose.epochs,
-                   result.dose.validation_before.value_or(kNone), result.dose.validation_after.value_or(kNone),
-                   training::name_of(result.stop)});
+  dose.append_row({edit, ordinal, result.dose.steps, result.dose.tokens, result.dose.trained, trained_weights,
+                   result.dose.epochs, result.dose.validation_before.value_or(kNone),
+                   result.dose.validation_after.value_or(kNone), training::name_of(result.stop)});
 }
 
 }  // namespace
@@ -240,9 +261,10 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
     measure(workshop, now, {ordinal, "step", step}, edit, facts, record);
   };
   callbacks.progress = [&](std::int64_t step, std::int64_t) { progress.set(step); };
-  training::TrainingResult result =
-      training::train(workshop.model().config, state.current, data, decisions_of(workshop, state, options.tuning),
-                      options, workshop.cell().seed, callbacks);
+  const auto decisions = decisions_of(workshop, state, options.tuning);
+  const std::string trained = trained_weights(state.current, decisions, options.tuning);
+  training::TrainingResult result = training::train(workshop.model().config, state.current, data, decisions, options,
+                                                    workshop.cell().seed, callbacks);
   progress.finish();
   state.current = result.parameters;
   state.finetuned = true;
@@ -250,7 +272,7 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
   const plugin::MeasuringPoint end{ordinal, "finetuned", result.dose.steps};
   measure(workshop, state, end, edit, facts, record);
   record_score(workshop, *task, state, edit, end, record);
-  record_dose(result, edit, ordinal, record);
+  record_dose(result, trained, edit, ordinal, record);
 }
 
 void score(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,

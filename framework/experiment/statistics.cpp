@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
@@ -24,6 +26,62 @@ std::string signed_text(double value) {
 
 double share(std::int64_t part, std::int64_t whole) {
   return whole == 0 ? kNaN : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+// Facts of one lot that were measured in the same replicates, and the roles that they had there.
+struct Pool {
+  std::vector<std::vector<double>> values;  // [fact][replicate]
+  std::vector<std::vector<bool>> roles;     // [fact][replicate], true: a
+
+  // What a adds up to.
+  double sum() const {
+    double total = 0;
+    for (std::size_t fact = 0; fact < values.size(); ++fact) {
+      for (std::size_t r = 0; r < values[fact].size(); ++r) total += roles[fact][r] ? values[fact][r] : 0;
+    }
+    return total;
+  }
+  // Its mean over all deals.
+  double expected_sum() const {
+    double total = 0;
+    for (std::size_t r = 0; r < roles.front().size(); ++r) {
+      double of_a = 0, of_all = 0;
+      for (std::size_t fact = 0; fact < values.size(); ++fact) {
+        of_a += roles[fact][r] ? 1 : 0;
+        of_all += values[fact][r];
+      }
+      total += of_all * of_a / static_cast<double>(values.size());
+    }
+    return total;
+  }
+  // How many different deals there are.
+  double deals() const {
+    std::map<std::vector<bool>, int> alike;
+    double log_count = std::lgamma(static_cast<double>(roles.size()) + 1);
+    for (const auto& role : roles) ++alike[role];
+    for (const auto& [role, n] : alike) log_count -= std::lgamma(n + 1.0);
+    return std::exp(log_count);
+  }
+};
+
+std::vector<Pool> pools_of(const std::vector<Lot>& lots) {
+  std::vector<Pool> pools;
+  for (const Lot& lot : lots) {
+    std::map<std::vector<std::int64_t>, Pool> by_replicates;
+    for (const LotFact& fact : lot) {
+      std::vector<std::int64_t> replicates;
+      for (const Played& played : fact) replicates.push_back(played.replicate);
+      Pool& pool = by_replicates[replicates];
+      auto& values = pool.values.emplace_back();
+      auto& roles = pool.roles.emplace_back();
+      for (const Played& played : fact) {
+        values.push_back(played.value);
+        roles.push_back(played.as_a);
+      }
+    }
+    for (auto& [replicates, pool] : by_replicates) pools.push_back(std::move(pool));
+  }
+  return pools;
 }
 
 }  // namespace
@@ -112,47 +170,43 @@ PermutationResult sign_flip_test(const std::vector<double>& differences, std::ui
   return result;
 }
 
-double role_exchange_p(const std::vector<Lot>& lots, std::uint64_t seed, int draws) {
+RoleExchange role_exchange(const std::vector<Lot>& lots, std::uint64_t seed, int draws) {
   if (draws < 1) fail(ErrorCode::kInvalidArgument, "a permutation test with ", draws, " draws: expected at least 1");
-  std::vector<std::vector<Mean>> singles;  // of each lot, those of a first
-  Mean all_a, all;
+  const auto pools = pools_of(lots);
+  Mean a, all;
   double scale = 0;
-  const auto note = [&](const Mean& fact, bool in_a) {
-    all.add(fact);
-    if (in_a) all_a.add(fact);
-    if (fact.n > 0) scale = std::max(scale, std::fabs(fact.value()));
-  };
-  for (const auto& lot : lots) {
-    auto& pool = singles.emplace_back(lot.a);
-    pool.insert(pool.end(), lot.b.begin(), lot.b.end());
-    for (const auto& fact : lot.a) note(fact, true);
-    for (const auto& fact : lot.b) note(fact, false);
-    for (const auto& [a, b] : lot.exchanged) {
-      note(a, true);
-      note(b, false);
+  for (const Lot& lot : lots) {
+    for (const LotFact& fact : lot) {
+      for (const Played& played : fact) {
+        all.add(played.value);
+        if (played.as_a) a.add(played.value);
+        scale = std::max(scale, std::fabs(played.value));
+      }
     }
   }
-  const auto difference_to_rest = [&](const Mean& a) {
-    Mean rest;
-    rest.sum = all.sum - a.sum;
-    rest.n = all.n - a.n;
-    return a.value() - rest.value();
-  };
-  const double observed = std::fabs(difference_to_rest(all_a));
-  if (std::isnan(observed)) return kNaN;
+  RoleExchange result;
+  result.p = kNaN;
+  if (a.n == 0 || a.n == all.n) return result;
+  for (const Pool& pool : pools) result.deals *= pool.deals();
 
+  // However roles are dealt, as many values are of a: the difference grows with their sum alone.
+  double expected = 0;
+  for (const Pool& pool : pools) expected += pool.expected_sum();
+  const double observed = std::fabs(a.sum - expected);
+  const double rounding = 1e-12 * scale * static_cast<double>(all.n);
   Rng rng(seed, "exchange-roles");
   std::int64_t extreme = 0;
+  auto dealt = pools;
   for (int draw = 0; draw < draws; ++draw) {
-    Mean dealt;
-    for (std::size_t i = 0; i < lots.size(); ++i) {
-      rng.shuffle(singles[i]);
-      for (std::size_t fact = 0; fact < lots[i].a.size(); ++fact) dealt.add(singles[i][fact]);
-      for (const auto& [a, b] : lots[i].exchanged) dealt.add(rng.below(2) == 0 ? a : b);
+    double sum = 0;
+    for (Pool& pool : dealt) {
+      rng.shuffle(pool.roles);
+      sum += pool.sum();
     }
-    extreme += std::fabs(difference_to_rest(dealt)) >= observed - 1e-12 * scale;
+    extreme += std::fabs(sum - expected) >= observed - rounding;
   }
-  return static_cast<double>(extreme + 1) / static_cast<double>(draws + 1);
+  result.p = static_cast<double>(extreme + 1) / static_cast<double>(draws + 1);
+  return result;
 }
 
 std::vector<double> holm_adjusted(const std::vector<double>& p) {
@@ -241,7 +295,7 @@ double harmonic_mean(const std::vector<double>& values) {
 Verdict verdict(const Interval& difference) {
   if (std::isnan(difference.low) || std::isnan(difference.high)) return Verdict::kNotMeasured;
   if (difference.low <= 0 && difference.high >= 0) return Verdict::kNoDifference;
-  if (difference.facts < kFewestFacts) return Verdict::kTooFewFacts;
+  if (difference.too_few) return Verdict::kTooFewFacts;
   return difference.low > 0 ? Verdict::kMore : Verdict::kLess;
 }
 

@@ -46,11 +46,16 @@ struct Tally {
 using OutcomeReplicates = std::vector<std::vector<Tally>>;
 Tally total_of(const OutcomeReplicates& outcomes);
 
-// The facts of two roles in one replicate, or in two that exchange roles and so are one lot.
-struct Lot {
-  std::vector<Mean> a, b;                        // of one role alone
-  std::vector<std::pair<Mean, Mean>> exchanged;  // in one replicate a, in the other b: their own control
+// What a fact did in one replicate, in one of the two roles a and b.
+struct Played {
+  std::int64_t replicate = 0;
+  bool as_a = false;
+  double value = 0.0;
 };
+// A fact in all replicates of a lot in which it was measured, ascending, each once.
+using LotFact = std::vector<Played>;
+// A replicate, or two that exchange roles: a fact that has both roles is its own control there.
+using Lot = std::vector<LotFact>;
 
 struct BootstrapOptions {
   std::uint64_t seed = 0;
@@ -69,6 +74,7 @@ struct Interval {
   std::int64_t undefined =
       0;                    // resamples without a value (a ratio with nothing below the line), left out of the interval
   bool facts_only = false;  // one replicate: the interval says nothing about how replicates differ
+  bool too_few = false;     // facts for a difference: chance alone gives one as large with more than 5 %
 
   // "replicates and facts" or "facts only".
   std::string_view levels() const { return facts_only ? "facts only" : "replicates and facts"; }
@@ -92,8 +98,9 @@ Interval bootstrap_interval(const std::vector<std::vector<std::size_t>>& rows,
 
 // The mean of all values.
 Interval mean_interval(const Replicates& values, const BootstrapOptions& options);
-// Mean of a minus mean of b. A lot is drawn as a replicate is, an exchanged fact with both its values. For the same
-// facts in the same replicates give mean_interval() their differences.
+// Mean of a minus mean of b. A lot is drawn as a replicate is; within it facts that had the same roles in the same
+// replicates are drawn among themselves, each with all its values, so that no resample has more of one replicate, or of
+// one role, than there is. For the same facts in the same replicates give mean_interval() their differences.
 Interval mean_difference_interval(const std::vector<Lot>& lots, const BootstrapOptions& options);
 // Where all of n facts succeed, or none, no resample shows a spread; this is the exact interval of Clopper and Pearson
 // (1934) there. NaN ends for no facts.
@@ -117,10 +124,16 @@ struct PermutationResult {
 // Exact for n <= 16, else `draws` seeded patterns with p = (b + 1) / (draws + 1), b the patterns at least as extreme.
 PermutationResult sign_flip_test(const std::vector<double>& differences, std::uint64_t seed, int draws = 10000);
 
-// The two-sided p of "a fact's role makes no difference" to mean a - mean b: exchanged facts change sides by lot, the
-// others' roles are dealt anew within their lot. `draws` seeded deals, p = (b + 1) / (draws + 1). NaN without facts of
-// both roles.
-double role_exchange_p(const std::vector<Lot>& lots, std::uint64_t seed, int draws = 10000);
+struct RoleExchange {
+  double p = 0.0;      // two-sided; NaN without facts of both roles
+  double deals = 1.0;  // different ones; of fewer than kFewestDeals none can be told from chance
+};
+// "A fact's role makes no difference" to mean a - mean b: within a lot facts that were measured in the same replicates
+// are dealt each other's roles, as the design dealt them. Extreme is what lies as far from the mean of all deals as
+// what was seen. `draws` seeded deals, p = (b + 1) / (draws + 1).
+RoleExchange role_exchange(const std::vector<Lot>& lots, std::uint64_t seed, int draws = 10000);
+// 2 of them are the most extreme on both sides: p = 0.05.
+inline constexpr double kFewestDeals = 40;
 
 // Holm's step-down adjustment, in the order given. NaN stays NaN and does not count as a test.
 std::vector<double> holm_adjusted(const std::vector<double>& p);
@@ -166,8 +179,7 @@ double harmonic_mean(const std::vector<double>& values);
 // ---------------------------------------------------------------------------------------------------------------
 
 enum class Verdict { kMore, kLess, kNoDifference, kTooFewFacts, kNotMeasured };
-// From the interval of a difference: above 0, below 0, or neither. Of fewer than kFewestFacts facts no interval says
-// that there is a difference: two of three have one sign by chance alone.
+// From the interval of a difference: above 0, below 0, or neither; above or below says nothing of too few facts.
 Verdict verdict(const Interval& difference);
 // With so many differences of one sign a sign-flip test reaches p < 0.05, with fewer it cannot.
 inline constexpr std::int64_t kFewestFacts = 6;

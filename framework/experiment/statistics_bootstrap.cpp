@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "base/error.hpp"
@@ -53,15 +54,28 @@ Fact total_of(const std::vector<std::vector<Fact>>& replicates, const Resample& 
   return total;
 }
 
-double difference_of(const std::vector<Lot>& lots, const Resample& resample) {
+// Facts of one lot by the replicates and roles that they had.
+using Groups = std::vector<std::vector<const LotFact*>>;
+
+Groups groups_of(const Lot& lot) {
+  std::map<std::vector<std::pair<std::int64_t, bool>>, std::vector<const LotFact*>> by_pattern;
+  for (const LotFact& fact : lot) {
+    std::vector<std::pair<std::int64_t, bool>> pattern;
+    for (const Played& played : fact) pattern.emplace_back(played.replicate, played.as_a);
+    by_pattern[pattern].push_back(&fact);
+  }
+  Groups groups;
+  for (const auto& [pattern, facts] : by_pattern) groups.push_back(facts);
+  return groups;
+}
+
+double difference_of(const std::vector<Groups>& lots, const Resample& resample) {
   Mean a, b;
   for (const auto& one : resample) {
-    const Lot& lot = lots[one.replicate];
-    for (const auto row : one.rows[0]) a.add(lot.a[row]);
-    for (const auto row : one.rows[1]) b.add(lot.b[row]);
-    for (const auto row : one.rows[2]) {
-      a.add(lot.exchanged[row].first);
-      b.add(lot.exchanged[row].second);
+    for (std::size_t group = 0; group < one.rows.size(); ++group) {
+      for (const auto row : one.rows[group]) {
+        for (const Played& played : *lots[one.replicate][group][row]) (played.as_a ? a : b).add(played.value);
+      }
     }
   }
   return a.value() - b.value();
@@ -141,14 +155,13 @@ Interval mean_interval(const Replicates& values, const BootstrapOptions& options
 }
 
 Interval mean_difference_interval(const std::vector<Lot>& lots, const BootstrapOptions& options) {
-  std::vector<Lot> kept = lots;
+  std::vector<Groups> grouped;
   std::vector<std::vector<std::size_t>> rows;
-  for (auto& lot : kept) {
-    lot.a = present(std::move(lot.a));
-    lot.b = present(std::move(lot.b));
-    rows.push_back({lot.a.size(), lot.b.size(), lot.exchanged.size()});
+  for (const Lot& lot : lots) {
+    auto& sizes_of_lot = rows.emplace_back();
+    for (const auto& group : grouped.emplace_back(groups_of(lot))) sizes_of_lot.push_back(group.size());
   }
-  return bootstrap_interval(rows, [&](const Resample& resample) { return difference_of(kept, resample); }, options);
+  return bootstrap_interval(rows, [&](const Resample& resample) { return difference_of(grouped, resample); }, options);
 }
 
 Interval all_or_none_interval(bool all, std::int64_t facts, double confidence) {

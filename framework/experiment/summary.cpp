@@ -44,7 +44,7 @@ void add_baseline_columns(Table& table, const std::string& which, const std::str
   add("regained_", "row", cat("rows that succeed and did not at the reference, ", reference), Whole());
   add("area_", "1",
       cat("mean height of the retention curve over the steps of this fine-tuning (trapezoids), from the model that "
-          "enters it; reference: ",
+          "it starts from; a model that stopped earlier stays as it was; reference: ",
           reference, "; NaN but at the last point of a fine-tuning"),
       Reals());
   add("forgotten_", "row",
@@ -78,8 +78,8 @@ Table empty_summary() {
        {"n_replicates", "replicate", "replicates with at least one value", Whole()},
        {"n_missing", "row", "rows left out because their value is missing", Whole()},
        {"interval_levels", "",
-        "what the intervals' bootstrap draws: replicates and facts, or facts only (one replicate); empty for "
-        "fewer than two values. Of a share of 0 or 1 the interval is the exact one of that many different facts",
+        "what the intervals' bootstrap draws: replicates and facts, or facts only (one replicate); empty where "
+        "there is none. Of a share of 0 or 1 the interval is the exact one of that many different facts",
         Texts()},
        {"mean", "that of outcome_unit", "mean of the outcome, for a rate the share of successes", Reals()},
        {"mean_low", "that of outcome_unit", "lower end of the 95 % interval of the mean", Reals()},
@@ -136,6 +136,15 @@ OutcomeReplicates outcomes_between(const Series::Replicated& reference, const Se
     for (const auto& [subject, tally] : by_subject) list.push_back(tally);
   }
   return out;
+}
+
+// Whether resamples differ in what held at the reference: of one fact, in however many models, they do not.
+bool varies(const OutcomeReplicates& outcomes) {
+  int held = 0;
+  for (const auto& replicate : outcomes) {
+    for (const auto& fact : replicate) held += fact.held > 0;
+  }
+  return held > 1;
 }
 
 // Different facts that hold at the reference and are not missing later; of rows about none, the models.
@@ -262,11 +271,13 @@ Baseline against(const Series& series, const Point& point, const std::optional<P
     out.retention = all_or_none_interval(counted.both > 0, held_facts(at_reference, later), options.confidence);
   } else {
     out.retention = retention_interval(outcomes, options);
+    if (!varies(outcomes)) out.retention.low = out.retention.high = kNaN;
   }
   // Where nothing came back, the two ratios are the same one, in every resample too.
-  out.net_ratio = out.regained == 0 ? out.retention : net_ratio_interval(outcomes, options);
-  if (counted.rows < 2) {
-    for (auto* interval : {&out.retention, &out.net_ratio}) interval->low = interval->high = kNaN;
+  out.net_ratio = out.retention;
+  if (out.regained > 0) {
+    out.net_ratio = net_ratio_interval(outcomes, options);
+    if (!varies(outcomes)) out.net_ratio.low = out.net_ratio.high = kNaN;
   }
   if (ends_a_finetuning) add_curve(series, *reference, point.ordinal, out);
   return out;
@@ -305,7 +316,7 @@ Table summarise(const Measurements& measurements, const SummaryOptions& options)
         for (const auto& [point, replicated] : series.points) {
           const auto means = fact_means(replicated);
           auto mean = interval_of(means, rate, bootstrap);
-          if (means.rows < 2) mean.low = mean.high = kNaN;
+          if (mean.facts < 2 && mean.low == mean.high) mean.low = mean.high = kNaN;
           const bool last = is_last_of_finetuning(series, point);
           std::vector<Value> row{configuration.name,
                                  configuration.variant,
@@ -322,7 +333,7 @@ Table summarise(const Measurements& measurements, const SummaryOptions& options)
                                  means.facts.size(),
                                  mean.replicates,
                                  means.missing,
-                                 means.rows < 2 ? "" : mean.levels(),
+                                 std::isnan(mean.low) ? "" : mean.levels(),
                                  mean.estimate,
                                  mean.low,
                                  mean.high};

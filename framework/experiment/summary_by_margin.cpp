@@ -68,13 +68,14 @@ std::array<Bin, kFrom.size()> binned(const Series& rights, const Series& margins
 Interval retention_of(const Bin& bin, const BootstrapOptions& options) {
   const auto total = total_of(bin.outcomes);
   Interval interval = retention_interval(bin.outcomes, options);
+  // One fact, in however many models, has no spread.
+  if (interval.facts < 2) interval.low = interval.high = kNaN;
   if (total.both == 0 || total.both == total.held) {
     const auto exact =
         all_or_none_interval(total.both > 0, static_cast<std::int64_t>(bin.facts.size()), options.confidence);
     interval.low = exact.low;
     interval.high = exact.high;
   }
-  if (total.rows < 2) interval.low = interval.high = kNaN;
   return interval;
 }
 
@@ -106,7 +107,7 @@ Table empty_table() {
            {"retention", "1", "share of them that still succeed at the last measuring point", Reals()},
            {"retention_low", "1", "lower end of its 95 % interval", Reals()},
            {"retention_high", "1", "upper end of its 95 % interval", Reals()},
-           {"interval_levels", "", "what the interval's bootstrap draws; empty for fewer than two rows", Texts()}}};
+           {"interval_levels", "", "what the interval's bootstrap draws; empty where there is none", Texts()}}};
 }
 
 }  // namespace
@@ -131,7 +132,7 @@ Table retention_by_margin(const Measurements& measurements, const SummaryOptions
         table.append_row({configurations[key.first].name, configurations[key.first].variant, key.second, metric->id,
                           rate->name, margin->name, start->stage, kFrom[i], i + 1 < kFrom.size() ? kFrom[i + 1] : kNaN,
                           bin.margin.value(), bin.margin.n, replicates_in(bin), retention.estimate, retention.low,
-                          retention.high, bin.margin.n < 2 ? std::string() : std::string(retention.levels())});
+                          retention.high, std::isnan(retention.low) ? std::string() : std::string(retention.levels())});
       }
     }
   }

@@ -111,7 +111,7 @@ TEST_F(Report, IsAboutTheOutcomesThatAMetricDeclaresFirst) {
   }
   const auto text = of(file);
   EXPECT_THAT(text, ContainsRegex("role +facts +right +retention \\(95 %\\) +lead +spoken +placebo\n"));
-  EXPECT_THAT(text, ContainsRegex("edited +1 +1.00 -> 0.00 +0.00 +.2.00 -> -0.50 +1.00 +0.00\n"));
+  EXPECT_THAT(text, ContainsRegex("edited +1 +1.00 -> 0.00 +0.00 \\(0.00 to 0.97\\) +.2.00 -> -0.50 +1.00 +0.00\n"));
   EXPECT_THAT(text, ContainsRegex("answers\\s+rightly,\\s+by\\s+agrees\\s+below,"));
   EXPECT_THAT(text, HasSubstr("\n  agrees: measured as agrees\n"));
   EXPECT_THAT(text, HasSubstr("Compared in /contrasts too: written (hits)."));

@@ -75,8 +75,9 @@ TEST(Bootstrap, DifferencesOfMeansAgreeWithNumpy) {
   const auto b = outcomes_of("others");
   std::vector<Lot> lots(a.size());
   for (std::size_t r = 0; r < lots.size(); ++r) {
-    for (const auto& fact : a[r]) lots[r].a.emplace_back(static_cast<double>(fact.later));
-    for (const auto& fact : b[r]) lots[r].b.emplace_back(static_cast<double>(fact.later));
+    const auto replicate = static_cast<std::int64_t>(r);
+    for (const auto& fact : a[r]) lots[r].push_back({{replicate, true, static_cast<double>(fact.later)}});
+    for (const auto& fact : b[r]) lots[r].push_back({{replicate, false, static_cast<double>(fact.later)}});
   }
   const auto interval = mean_difference_interval(lots, kOptions);
   expect_like(interval, "mean_difference");
@@ -140,11 +141,12 @@ TEST(Bootstrap, RatiosByHand) {
 }
 
 TEST(Bootstrap, DifferencesByHand) {
-  const auto means = mean_difference_interval({Lot{{3, 4}, {1}, {}}}, kOptions);
+  const Lot lot{{{0, true, 3}}, {{0, true, 4}}, {{0, false, 1}}};
+  const auto means = mean_difference_interval({lot}, kOptions);
   EXPECT_EQ(means.estimate, 2.5);
   EXPECT_EQ(means.low, 2.0);
   EXPECT_EQ(means.high, 3.0);
-  EXPECT_TRUE(std::isnan(mean_difference_interval({Lot{{3, 4}, {}, {}}}, kOptions).estimate));
+  EXPECT_TRUE(std::isnan(mean_difference_interval({Lot{{{0, true, 3}}, {{0, true, 4}}}}, kOptions).estimate));
 }
 
 // A fact that was measured in two models says less than two facts.
@@ -174,28 +176,64 @@ TEST(Bootstrap, RowsOfOneFactAreDrawnTogether) {
   EXPECT_DOUBLE_EQ(retention.high, 1.0);
 }
 
+// Edited in one replicate of its lot and intrinsic in the other.
+LotFact exchanged(bool edited_first, double as_edited, double as_intrinsic) {
+  if (edited_first) return {{0, true, as_edited}, {1, false, as_intrinsic}};
+  return {{0, false, as_intrinsic}, {1, true, as_edited}};
+}
+
 // What a fact does whatever its role cancels where it had both.
-TEST(Bootstrap, AnExchangedFactIsItsOwnControl) {
+TEST(Roles, AnExchangedFactIsItsOwnControl) {
+  const std::vector<double> values{0, 0, 1, 1, 2, 5};
   Lot lot;
-  for (const double value : {0.0, 0.0, 1.0, 1.0, 2.0, 5.0}) lot.exchanged.emplace_back(value - 0.5, value);
-  const auto exchanged = mean_difference_interval({lot}, kOptions);
-  EXPECT_DOUBLE_EQ(exchanged.estimate, -0.5);
-  EXPECT_DOUBLE_EQ(exchanged.low, -0.5);
-  EXPECT_DOUBLE_EQ(exchanged.high, -0.5);
-  EXPECT_EQ(exchanged.facts, 6);
-  Lot others;
-  for (const auto& [a, b] : lot.exchanged) {
-    others.a.push_back(a);
-    others.b.push_back(b);
+  Lot apart;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    lot.push_back(exchanged(i % 2 == 0, values[i] - 0.5, values[i]));
+    apart.push_back({{0, true, values[i] - 0.5}});
+    apart.push_back({{0, false, values[i]}});
   }
-  const auto apart = mean_difference_interval({others}, kOptions);
-  EXPECT_DOUBLE_EQ(apart.estimate, -0.5);
-  EXPECT_GT(apart.high, 0.5);
-  // Two of the 64 ways to exchange six equal differences are as extreme; of ways to deal twelve roles, most.
-  EXPECT_NEAR(role_exchange_p({lot}, 1), 2.0 / 64, 0.006);
-  EXPECT_GT(role_exchange_p({others}, 1), 0.4);
-  EXPECT_EQ(role_exchange_p({lot}, 1), role_exchange_p({lot}, 1));
-  EXPECT_TRUE(std::isnan(role_exchange_p({Lot{{3, 4}, {}, {}}}, 1)));
+  const auto own = mean_difference_interval({lot}, kOptions);
+  EXPECT_DOUBLE_EQ(own.estimate, -0.5);
+  EXPECT_DOUBLE_EQ(own.low, -0.5);
+  EXPECT_DOUBLE_EQ(own.high, -0.5);
+  EXPECT_EQ(own.facts, 6);
+  const auto others = mean_difference_interval({apart}, kOptions);
+  EXPECT_DOUBLE_EQ(others.estimate, -0.5);
+  EXPECT_GT(others.high, 0.5);
+  EXPECT_GT(role_exchange({apart}, 1).p, 0.4);
+}
+
+// The edited and the intrinsic facts of a replicate share its model, so what one model does as a whole cancels.
+TEST(Roles, WhatAModelDoesToAllItsFactsIsNoDifferenceOfRoles) {
+  Lot lot;
+  // The first model keeps everything, the second nothing.
+  for (int i = 0; i < 10; ++i) lot.push_back(exchanged(true, 1, 0));
+  for (int i = 0; i < 10; ++i) lot.push_back(exchanged(false, 0, 1));
+  const auto interval = mean_difference_interval({lot}, kOptions);
+  EXPECT_EQ(interval.low, 0);
+  EXPECT_EQ(interval.high, 0);
+  EXPECT_EQ(role_exchange({lot}, 1).p, 1);
+}
+
+TEST(Roles, TheDealsAreThoseOfTheDesign) {
+  // Three facts edited first and three second, each kept while it is edited: of the C(6, 3) = 20 deals one gives as
+  // large a difference, and the one with all roles exchanged as small a one.
+  Lot lot;
+  for (int i = 0; i < 6; ++i) lot.push_back(exchanged(i < 3, 1, 0));
+  auto found = role_exchange({lot}, 1);
+  EXPECT_DOUBLE_EQ(std::round(found.deals), 20);
+  EXPECT_NEAR(found.p, 2.0 / 20, 0.01);
+  EXPECT_LT(found.deals, kFewestDeals);
+  // Controls of the first replicate alone, which nothing was dealt to, shift all deals alike.
+  for (int i = 0; i < 12; ++i) lot.push_back({{0, false, 1}});
+  EXPECT_NEAR(role_exchange({lot}, 1).p, 2.0 / 20, 0.01);
+  // A second lot multiplies the deals.
+  EXPECT_DOUBLE_EQ(std::round(role_exchange({lot, lot}, 1).deals), 400);
+  // Facts that are intrinsic in both replicates might have been dealt what the others were.
+  for (int i = 0; i < 2; ++i) lot.push_back({{0, false, 1}, {1, false, 1}});
+  EXPECT_DOUBLE_EQ(std::round(role_exchange({lot}, 1).deals), 560);
+  EXPECT_EQ(role_exchange({lot}, 1).p, role_exchange({lot}, 1).p);
+  EXPECT_TRUE(std::isnan(role_exchange({Lot{{{0, true, 3}}, {{0, true, 4}}}}, 1).p));
 }
 
 TEST(Bootstrap, WhereAllOrNoneSucceedTheIntervalIsExact) {
@@ -313,9 +351,9 @@ TEST(Sentences, FollowFromTheInterval) {
   EXPECT_EQ(verdict(interval_of(0.1, 0.0, 0.2)), Verdict::kNoDifference)
       << "an interval that touches 0 decides nothing";
   auto few = interval_of(-0.2, -0.3, -0.1);
-  few.facts = kFewestFacts;
+  few.facts = 5;
   EXPECT_EQ(verdict(few), Verdict::kLess);
-  --few.facts;
+  few.too_few = true;
   EXPECT_EQ(verdict(few), Verdict::kTooFewFacts);
   EXPECT_EQ(contrast_sentence(few, "a", "b", "retention", 0.18),
             "a: too few facts to compare retention with b (-0.20, 95 % interval -0.30 to -0.10; 5 facts, 3 "

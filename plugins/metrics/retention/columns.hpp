@@ -49,7 +49,7 @@ inline constexpr palimpsest_column kColumns[] = {
     rate_column(
         "generated_placebo",
         "The outcome `generated` for the placebo, a seeded random other target of the relation: what `generated` "
-        "gives for an answer that nobody taught.",
+        "gives for another answer of its kind.",
         PALIMPSEST_BASELINE_NONE),
     rate_column("retention_mixed",
                 "The retention paper's own scripts. Beware: its two probes differ. Edited facts: first_top1 of "
