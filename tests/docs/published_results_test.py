@@ -9,8 +9,13 @@ reading names runs a config that exists.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
+import sys
+import tempfile
 import unittest
+
+import h5py
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ["PALIMPSEST_TEST_PROGRAM"]
@@ -36,6 +41,22 @@ class PublishedResults(unittest.TestCase):
             for quote in quotes:
                 with self.subTest(study=folder.name, quote=quote.splitlines()[0]):
                     self.assertIn(quote, table)
+
+    def test_what_is_published_names_no_path_of_the_machine(self):
+        for folder in self.studies():
+            with self.subTest(study=folder.name), tempfile.TemporaryDirectory() as scratch, h5py.File(folder / f"{folder.name}.h5") as file:
+                self.assertNotIn("plugin_files", file)
+                run = pathlib.Path(scratch) / "run.h5"
+                shutil.copyfile(folder / f"{folder.name}.h5", run)
+                with h5py.File(run, "r+") as copy:
+                    copy["plugin_files/path"] = ["/home/somebody/editor.so"]
+                subprocess.run([sys.executable, SOURCE / "results" / "publish.py", PROGRAM, run, scratch + "/out"], check=True,
+                               capture_output=True)
+                with h5py.File(scratch + "/out/run.h5") as published:
+                    self.assertEqual(set(published), set(file))
+                self.assertNotIn(b"/home/somebody", pathlib.Path(scratch, "out", "run.h5").read_bytes())
+                self.assertEqual(pathlib.Path(scratch, "out", "table.txt").read_text(encoding="utf-8"),
+                                 (folder / "table.txt").read_text(encoding="utf-8"))
 
     def test_the_command_that_makes_it_again_names_a_config(self):
         for folder in self.studies():
