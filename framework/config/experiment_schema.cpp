@@ -256,7 +256,7 @@ TableSpec tuning() {
   return {
       "tuning",
       "How fine-tuning represents the change of the weights. What is measured is always the merged model. A matrix "
-      "that the freeze policy freezes gets no adapter; one that it projects (`edited_directions`) cannot have one.",
+      "that the freeze policy freezes gets no adapter; one that it projects cannot have one.",
       {choice(
            "method", {"full", "lora", "dora"},
            "`full` trains the weights themselves. `lora` trains A and B of W + alpha / rank B A on each target matrix "

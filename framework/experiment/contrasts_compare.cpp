@@ -86,9 +86,9 @@ void drop_certainty(Interval& interval, std::size_t rows) {
 }  // namespace
 
 double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? kNaN : sum / static_cast<double>(values.size());
+  Mean mean;
+  for (const double value : values) mean.add(value);
+  return mean.value();
 }
 
 AtPoint at_point(const Series& series, const Point& point, bool retention, std::string_view baseline) {

@@ -108,6 +108,12 @@ Interval all_or_none_interval(bool all, std::int64_t facts, double confidence = 
 
 // |S_r and S_t| / |S_r|, both recounted in every resample.
 Interval retention_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options);
+// The same where it is to be shown: exact where all or none of `held_facts` different facts are kept; without ends
+// where one fact alone held, in however many models, since resamples do not differ then.
+Interval shown_retention_interval(const OutcomeReplicates& outcomes, std::int64_t held_facts,
+                                  const BootstrapOptions& options);
+// Whether resamples differ in what held at the reference.
+bool varies(const OutcomeReplicates& outcomes);
 // |S_t| / |S_r|.
 Interval net_ratio_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options);
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <utility>
 
 #include "base/error.hpp"
@@ -52,33 +51,6 @@ Fact total_of(const std::vector<std::vector<Fact>>& replicates, const Resample& 
     for (const auto row : one.rows[0]) total.add(replicates[one.replicate][row]);
   }
   return total;
-}
-
-// Facts of one lot by the replicates and roles that they had.
-using Groups = std::vector<std::vector<const LotFact*>>;
-
-Groups groups_of(const Lot& lot) {
-  std::map<std::vector<std::pair<std::int64_t, bool>>, std::vector<const LotFact*>> by_pattern;
-  for (const LotFact& fact : lot) {
-    std::vector<std::pair<std::int64_t, bool>> pattern;
-    for (const Played& played : fact) pattern.emplace_back(played.replicate, played.as_a);
-    by_pattern[pattern].push_back(&fact);
-  }
-  Groups groups;
-  for (const auto& [pattern, facts] : by_pattern) groups.push_back(facts);
-  return groups;
-}
-
-double difference_of(const std::vector<Groups>& lots, const Resample& resample) {
-  Mean a, b;
-  for (const auto& one : resample) {
-    for (std::size_t group = 0; group < one.rows.size(); ++group) {
-      for (const auto row : one.rows[group]) {
-        for (const Played& played : *lots[one.replicate][group][row]) (played.as_a ? a : b).add(played.value);
-      }
-    }
-  }
-  return a.value() - b.value();
 }
 
 // Every row once.
@@ -154,16 +126,6 @@ Interval mean_interval(const Replicates& values, const BootstrapOptions& options
       sizes(kept), [&](const Resample& resample) { return total_of(kept, resample).value(); }, options);
 }
 
-Interval mean_difference_interval(const std::vector<Lot>& lots, const BootstrapOptions& options) {
-  std::vector<Groups> grouped;
-  std::vector<std::vector<std::size_t>> rows;
-  for (const Lot& lot : lots) {
-    auto& sizes_of_lot = rows.emplace_back();
-    for (const auto& group : grouped.emplace_back(groups_of(lot))) sizes_of_lot.push_back(group.size());
-  }
-  return bootstrap_interval(rows, [&](const Resample& resample) { return difference_of(grouped, resample); }, options);
-}
-
 Interval all_or_none_interval(bool all, std::int64_t facts, double confidence) {
   Interval interval;
   interval.facts = facts;
@@ -181,6 +143,28 @@ Interval retention_interval(const OutcomeReplicates& outcomes, const BootstrapOp
   const auto kept = present(outcomes);
   return bootstrap_interval(
       sizes(kept), [&](const Resample& resample) { return total_of(kept, resample).retention(); }, options);
+}
+
+bool varies(const OutcomeReplicates& outcomes) {
+  int held = 0;
+  for (const auto& replicate : outcomes) {
+    for (const auto& fact : replicate) held += fact.held > 0;
+  }
+  return held > 1;
+}
+
+Interval shown_retention_interval(const OutcomeReplicates& outcomes, std::int64_t held_facts,
+                                  const BootstrapOptions& options) {
+  Interval interval = retention_interval(outcomes, options);
+  const auto total = total_of(outcomes);
+  if (total.held > 0 && (total.both == 0 || total.both == total.held)) {
+    const auto exact = all_or_none_interval(total.both > 0, held_facts, options.confidence);
+    interval.low = exact.low;
+    interval.high = exact.high;
+  } else if (!varies(outcomes)) {
+    interval.low = interval.high = kNaN;
+  }
+  return interval;
 }
 
 Interval net_ratio_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options) {

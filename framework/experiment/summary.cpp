@@ -138,15 +138,6 @@ OutcomeReplicates outcomes_between(const Series::Replicated& reference, const Se
   return out;
 }
 
-// Whether resamples differ in what held at the reference: of one fact, in however many models, they do not.
-bool varies(const OutcomeReplicates& outcomes) {
-  int held = 0;
-  for (const auto& replicate : outcomes) {
-    for (const auto& fact : replicate) held += fact.held > 0;
-  }
-  return held > 1;
-}
-
 // Different facts that hold at the reference and are not missing later; of rows about none, the models.
 std::int64_t held_facts(const Series::Replicated& reference, const Series::Replicated& later) {
   std::set<std::string> facts;
@@ -267,12 +258,7 @@ Baseline against(const Series& series, const Point& point, const std::optional<P
   const auto counted = total_of(outcomes);
   out.held = counted.held;
   out.regained = counted.later - counted.both;
-  if (counted.held > 0 && (counted.both == 0 || counted.both == counted.held)) {
-    out.retention = all_or_none_interval(counted.both > 0, held_facts(at_reference, later), options.confidence);
-  } else {
-    out.retention = retention_interval(outcomes, options);
-    if (!varies(outcomes)) out.retention.low = out.retention.high = kNaN;
-  }
+  out.retention = shown_retention_interval(outcomes, held_facts(at_reference, later), options);
   // Where nothing came back, the two ratios are the same one, in every resample too.
   out.net_ratio = out.retention;
   if (out.regained > 0) {

@@ -65,20 +65,6 @@ std::array<Bin, kFrom.size()> binned(const Series& rights, const Series& margins
   return bins;
 }
 
-Interval retention_of(const Bin& bin, const BootstrapOptions& options) {
-  const auto total = total_of(bin.outcomes);
-  Interval interval = retention_interval(bin.outcomes, options);
-  // One fact, in however many models, has no spread.
-  if (interval.facts < 2) interval.low = interval.high = kNaN;
-  if (total.both == 0 || total.both == total.held) {
-    const auto exact =
-        all_or_none_interval(total.both > 0, static_cast<std::int64_t>(bin.facts.size()), options.confidence);
-    interval.low = exact.low;
-    interval.high = exact.high;
-  }
-  return interval;
-}
-
 std::int64_t replicates_in(const Bin& bin) {
   std::int64_t count = 0;
   for (const auto& replicate : bin.outcomes) count += replicate.empty() ? 0 : 1;
@@ -128,7 +114,8 @@ Table retention_by_margin(const Measurements& measurements, const SummaryOptions
       for (std::size_t i = 0; i < bins.size(); ++i) {
         const Bin& bin = bins[i];
         if (bin.margin.n == 0) continue;
-        const Interval retention = retention_of(bin, bootstrap);
+        const Interval retention =
+            shown_retention_interval(bin.outcomes, static_cast<std::int64_t>(bin.facts.size()), bootstrap);
         table.append_row({configurations[key.first].name, configurations[key.first].variant, key.second, metric->id,
                           rate->name, margin->name, start->stage, kFrom[i], i + 1 < kFrom.size() ? kFrom[i + 1] : kNaN,
                           bin.margin.value(), bin.margin.n, replicates_in(bin), retention.estimate, retention.low,
