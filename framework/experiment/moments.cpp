@@ -46,15 +46,6 @@ std::vector<std::vector<std::int64_t>> blocks_of(const model::Model& model,
   return blocks;
 }
 
-// sum += product, float64. In slices: all of the product as float64 would be another matrix of the sum's size.
-void add_product(at::Tensor& sum, const at::Tensor& product) {
-  constexpr std::int64_t kRows = 512;
-  for (std::int64_t begin = 0; begin < sum.size(0); begin += kRows) {
-    const std::int64_t count = std::min(kRows, sum.size(0) - begin);
-    sum.narrow(0, begin, count).add_(product.narrow(0, begin, count).to(at::kDouble));
-  }
-}
-
 void add_batch(const model::Model& model, const config::SecondMomentsSection& section,
                const std::vector<std::vector<std::int64_t>>& rows, std::vector<MomentSum>& sums) {
   model::ForwardRequest request;
@@ -76,7 +67,7 @@ void add_batch(const model::Model& model, const config::SecondMomentsSection& se
       keys.push_back(captured[s][static_cast<std::int64_t>(i)].slice(0, section.skip_first_tokens, request.lengths[i]));
     }
     const at::Tensor k_ND = at::cat(keys, 0).to(dtype);
-    add_product(sums[s].sum, k_ND.t().mm(k_ND));
+    model::add_keys(sums[s].sum, k_ND);
     sums[s].count += k_ND.size(0);
   }
 }
@@ -134,6 +125,7 @@ void sum_blocks(const model::Model& model, const config::SecondMomentsSection& s
     if (end % kBlocksPerSave == 0) save_progress(progress_file, sums, end);
   }
   progress.finish();
+  for (auto& sum : sums) model::complete_sum(sum.sum);
 }
 
 }  // namespace

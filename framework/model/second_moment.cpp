@@ -3,10 +3,24 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "model/work.hpp"
 
 namespace palimpsest::model {
+namespace {
+
+// Columns of a panel: wide enough for the library's products, narrow enough that little of a square is in vain.
+constexpr std::int64_t kPanel = 256;
+
+// visit(begin, end) of each panel's columns.
+template <typename Visit>
+void for_each_panel(std::int64_t columns, Visit visit) {
+  for (std::int64_t begin = 0; begin < columns; begin += kPanel) visit(begin, std::min(begin + kPanel, columns));
+}
+
+}  // namespace
 
 SecondMoment::SecondMoment(at::Tensor sum, std::int64_t count, std::int64_t layer) : count_(count), layer_(layer) {
   if (sum.dim() != 2 || sum.size(0) != sum.size(1) || sum.scalar_type() != at::kDouble) {
@@ -38,6 +52,19 @@ at::Tensor SecondMoment::solve(double scale, const at::Tensor& rhs) const {
   count_work({.solves = 1});
   const at::Tensor columns = rhs.to(mean_.device(), at::kDouble).reshape({mean_.size(0), -1});
   return (at::cholesky_solve(columns, factor_) / scale).reshape(rhs.sizes()).to(rhs.device());
+}
+
+void add_keys(at::Tensor& sum, const at::Tensor& keys) {
+  for_each_panel(sum.size(1), [&](std::int64_t begin, std::int64_t end) {
+    const at::Tensor product = keys.slice(1, 0, end).t().mm(keys.slice(1, begin, end));
+    sum.slice(0, 0, end).slice(1, begin, end).add_(product);
+  });
+}
+
+void complete_sum(at::Tensor& sum) {
+  for_each_panel(sum.size(1), [&](std::int64_t begin, std::int64_t end) {
+    sum.slice(0, end).slice(1, begin, end).copy_(sum.slice(0, begin, end).slice(1, end).t());
+  });
 }
 
 }  // namespace palimpsest::model

@@ -30,4 +30,10 @@ class SecondMoment {
   mutable at::Tensor factor_;  // lower triangular
 };
 
+// A sum of k k^T is symmetric, and half of it is half of the work. add_keys() adds `keys` [n, mlp], multiplied in their
+// own dtype, to `sum` [mlp, mlp] float64 in panels of columns that end with their squares on the diagonal; what lies
+// under those stays as it is until complete_sum() copies it, in place, from what lies above.
+void add_keys(at::Tensor& sum, const at::Tensor& keys);
+void complete_sum(at::Tensor& sum);
+
 }  // namespace palimpsest::model

@@ -100,7 +100,8 @@ void second_moments(benchmark::State& state) {
     std::int64_t count = 0;
     experiment::compute_moments(model, section, layers, progress, [&](const experiment::MomentSum& sum) {
       count = sum.count;
-      flops += 2.0 * static_cast<double>(count * model.config.mlp_width * model.config.mlp_width);
+      // A symmetric product: half of it is enough.
+      flops += static_cast<double>(count * model.config.mlp_width * model.config.mlp_width);
     });
     return flops + token_flops(model, kEndLayer) * static_cast<double>(count);
   });
