@@ -8,7 +8,6 @@
 #include <span>
 #include <sstream>
 #include <system_error>
-#include <utility>
 
 #include "base/error.hpp"
 #include "config/disjoint.hpp"

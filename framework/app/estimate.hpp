@@ -4,10 +4,8 @@
 // typical one.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "app/checked.hpp"
 #include "experiment/plan.hpp"

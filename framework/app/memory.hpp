@@ -5,7 +5,6 @@
 // fine-tuning is short, less is wanted. Compared with measured workers in docs/large-models.md. Pure functions.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 

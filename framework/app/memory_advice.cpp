@@ -1,10 +1,10 @@
 #include "app/memory_advice.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <functional>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -91,13 +91,7 @@ std::string parts_text(const MemoryPhase& phase, const config::Experiment& exper
 }  // namespace
 
 std::string memory_text(double bytes) {
-  char text[32];
-  if (bytes < kGiB) {
-    std::snprintf(text, sizeof text, "%.0f MiB", bytes / kMiB);
-  } else {
-    std::snprintf(text, sizeof text, "%.1f GiB", bytes / kGiB);
-  }
-  return text;
+  return bytes < kGiB ? number_text("%.0f MiB", bytes / kMiB) : number_text("%.1f GiB", bytes / kGiB);
 }
 
 std::vector<Remedy> remedies(const WorkerSizes& sizes) {

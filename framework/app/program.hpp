@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 
 #include "config/schema.hpp"
 #include "plugin/library.hpp"

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest {
 namespace {
@@ -38,11 +39,7 @@ std::string one_field(std::string_view text) {
   return out;
 }
 
-std::string number_text(double value) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value);
-  return buffer;
-}
+std::string rate_text(double rate) { return number_text(rate < 10 ? "%.2f" : rate < 100 ? "%.1f" : "%.0f", rate); }
 
 int percent(const ProgressState& state) {
   const double share = static_cast<double>(state.done) / static_cast<double>(state.total);
@@ -187,7 +184,7 @@ std::string progress_line(const ProgressState& state) {
   if (state.total > 0) line += cat(" of ", state.total);
   if (!state.unit.empty()) line += cat(" ", state.unit);
   if (state.total > 0) line += cat(" (", percent(state), " %)");
-  if (state.rate() > 0) line += cat(", ", number_text(state.rate()), state.unit.empty() ? "" : " ", state.unit, "/s");
+  if (state.rate() > 0) line += cat(", ", rate_text(state.rate()), state.unit.empty() ? "" : " ", state.unit, "/s");
   if (const auto left = state.seconds_left()) line += cat(", ", duration_text(*left), " left");
   return line;
 }
@@ -199,7 +196,7 @@ std::string progress_bar(const ProgressState& state, int columns) {
   } else {
     tail = cat(" ", state.done, state.unit.empty() ? "" : " ", state.unit);
   }
-  if (state.rate() > 0) tail += cat(" ", number_text(state.rate()), "/s");
+  if (state.rate() > 0) tail += cat(" ", rate_text(state.rate()), "/s");
   if (const auto left = state.seconds_left()) tail += cat(" ", duration_text(*left), " left");
   std::string line = state.label;
   const int room = columns - static_cast<int>(line.size() + tail.size()) - 3;
@@ -215,10 +212,8 @@ std::string progress_bar(const ProgressState& state, int columns) {
 }
 
 std::string machine_line(const ProgressState& state) {
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%.3f", state.seconds);
   return cat("progress\t", one_field(state.label), "\t", state.done, "\t", state.total, "\t", one_field(state.unit),
-             "\t", seconds, "\t", state.done_before);
+             "\t", number_text("%.3f", state.seconds), "\t", state.done_before);
 }
 
 std::optional<MachineLine> parse_machine_line(std::string_view line) {

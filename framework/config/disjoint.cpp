@@ -46,11 +46,9 @@ std::vector<Problem> shared_rows(const Search& search, const std::vector<Cell>& 
     std::vector<fs::path> tried;
     const fs::path file = find_path(name.as<std::string>(), name.position, locations, "", &tried);
     if (file.empty()) {
-      std::string places;
-      for (const auto& place : tried) places += cat(places.empty() ? "" : ", ", place.string());
       problems.push_back(
           {name.position, key,
-           cat("found ", describe(name), ", expected an existing experiment's file; looked for ", places)});
+           cat("found ", describe(name), ", expected an existing experiment's file; looked for ", places_text(tried))});
       continue;
     }
     try {

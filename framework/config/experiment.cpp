@@ -1,5 +1,6 @@
 #include "config/experiment.hpp"
 
+#include "base/text.hpp"
 #include "config/experiment_maker.hpp"
 
 namespace palimpsest::config {
@@ -63,12 +64,10 @@ void Maker::check_top_level() {
   Table plain;
   for (const Entry& entry : root_.entries) {
     if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
-      std::string all;
-      for (const auto& name : names) all += cat(all.empty() ? "" : ", ", name);
       const std::string near = did_you_mean(entry.key, names);
       check_.add(entry.key_position, join_key({entry.key}),
                  cat("found an unknown ", entry.value.is<Table>() ? "table" : "key", ", expected a known one",
-                     near.empty() ? ": " + all : near));
+                     near.empty() ? ": " + list_text(names) : near));
     }
     for (const auto& key : top_level_keys()) {
       if (key.name == entry.key) plain.set(entry.key, entry.value, entry.key_position);

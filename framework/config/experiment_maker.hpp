@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
 #include <initializer_list>
 #include <set>
 #include <string>

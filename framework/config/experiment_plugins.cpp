@@ -1,4 +1,5 @@
 // Tables of plugins: [editor], [task], ... and [[metric]], with [defaults.KIND.ID] below them.
+#include "base/text.hpp"
 #include "config/experiment_maker.hpp"
 
 namespace palimpsest::config {
@@ -120,10 +121,9 @@ void Maker::check_defaults() {
   for (const Entry& kind : kinds->entries) {
     const std::string kind_key = cat("defaults.", join_key({kind.key}));
     if (std::find(names.begin(), names.end(), kind.key) == names.end()) {
-      std::string all;
-      for (const auto& name : names) all += cat(all.empty() ? "" : ", ", name);
-      check_.add(kind.key_position, kind_key,
-                 cat("found an unknown kind of plugin, expected one of ", all, did_you_mean(kind.key, names)));
+      check_.add(
+          kind.key_position, kind_key,
+          cat("found an unknown kind of plugin, expected one of ", list_text(names), did_you_mean(kind.key, names)));
       continue;
     }
     const Table* ids = tables(kind, kind_key, "tables by id of a plugin");

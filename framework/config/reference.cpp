@@ -1,5 +1,4 @@
 // markdown_reference: docs/configuration.md, printed from the schema so that it cannot disagree with the check.
-#include <algorithm>
 
 #include "base/error.hpp"
 #include "config/document.hpp"

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::config {
 namespace {
@@ -118,12 +119,11 @@ void check_path(const Value& value, const std::string& key, const KeySpec& spec,
   std::vector<fs::path> tried;
   fs::path found = find_path(given, value.position, check.locations, spec.below_home, &tried);
   if (found.empty() && check.files) {
-    std::string places;
-    for (const auto& place : tried) places += cat(places.empty() ? "" : ", ", place.string());
     const bool prepared = given.starts_with(kHome) || !spec.below_home.empty();
-    check.add(value.position, key,
-              cat("found ", describe(value), ", expected the path of an existing file or folder; looked for ", places,
-                  prepared ? "; `palimpsest prepare` makes the models and data of the quickstart" : ""));
+    check.add(
+        value.position, key,
+        cat("found ", describe(value), ", expected the path of an existing file or folder; looked for ",
+            places_text(tried), prepared ? "; `palimpsest prepare` makes the models and data of the quickstart" : ""));
   }
   check.found[key] = found.empty() ? tried.front() : found;
 }
@@ -134,11 +134,7 @@ std::vector<std::string> names_of(const std::vector<KeySpec>& keys) {
   return names;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string out;
-  for (const auto& name : names) out += cat(out.empty() ? "" : ", ", name);
-  return out.empty() ? "none at all" : out;
-}
+std::string listed(const std::vector<std::string>& names) { return names.empty() ? "none at all" : list_text(names); }
 
 std::string spaced(std::string text) {
   std::replace(text.begin(), text.end(), '_', ' ');
@@ -215,6 +211,10 @@ std::string expected(const KeySpec& spec) {
     case Type::any: return "a value";
   }
   return "a value";
+}
+
+std::string places_text(const std::vector<fs::path>& places) {
+  return list_text(places, [](const fs::path& place) { return place.string(); });
 }
 
 fs::path find_path(const std::string& given, const Position& position, const Locations& locations,

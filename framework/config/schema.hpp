@@ -103,6 +103,8 @@ std::string expected(const KeySpec& spec);
 // exists; `tried` gets the places looked at, in order.
 std::filesystem::path find_path(const std::string& given, const Position& position, const Locations& locations,
                                 const std::string& below_home, std::vector<std::filesystem::path>* tried = nullptr);
+// "a, b": places as messages name them.
+std::string places_text(const std::vector<std::filesystem::path>& places);
 
 // What a check carries along.
 struct Check {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
+#include "base/text.hpp"
 #include "config/experiment_schema.hpp"
 #include "config/layers.hpp"
 
@@ -16,11 +16,7 @@ namespace {
 constexpr const char* kPrefix = "tune.search";
 
 // Three digits tell one value from the next, and are what one would write into a file.
-double rounded(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return std::strtod(text, nullptr);
-}
+double rounded(double value) { return std::strtod(number_text("%.3g", value).c_str(), nullptr); }
 
 Value drawn(const SearchedParameter& parameter, Rng& rng) {
   if (!parameter.choices.empty()) return parameter.choices[rng.below(parameter.choices.size())];

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/text.hpp"
 #include "config/cell_maker.hpp"
 #include "config/experiment_schema.hpp"
 
@@ -191,11 +192,10 @@ class Expander {
       names.push_back(table.name);
     }
     if (parts.size() == 1 && parts[0] == "plugin_path") return true;  // refuse_fixed names the reason
-    std::string all;
-    for (const auto& name : names) all += cat(all.empty() ? "" : ", ", name);
     const bool in_table = names.front().find('.') != std::string::npos;
     std::string near = did_you_mean(in_table ? join_key(parts) : parts[0], names);
-    add(position, key, cat("found an unknown key, expected a key of the experiment", near.empty() ? ": " + all : near));
+    add(position, key,
+        cat("found an unknown key, expected a key of the experiment", near.empty() ? ": " + list_text(names) : near));
     return false;
   }
 

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/rng.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -102,10 +103,8 @@ void Dataset::hold_out(const DatasetOptions& options, const std::vector<std::int
 std::int64_t Dataset::column(std::string_view name) const {
   const auto at = std::find(columns().begin(), columns().end(), name);
   if (at != columns().end()) return at - columns().begin();
-  std::string list;
-  for (const auto& column : columns()) list += cat(list.empty() ? "" : ", ", column);
   fail(ErrorCode::kNotFound, path(), ": there is no column \"", name, "\"", did_you_mean(name, columns()),
-       "; available: ", list);
+       "; available: ", list_text(columns()));
 }
 
 std::int64_t Dataset::source_row(Split split, std::int64_t row) const {

@@ -5,6 +5,7 @@
 
 #include "base/files.hpp"
 #include "base/hash.hpp"
+#include "base/text.hpp"
 #include "data/fact_importer.hpp"
 #include "data/text.hpp"
 
@@ -46,10 +47,9 @@ void require_format(const FactImporter& importer, const nlohmann::json& row, con
   if (has_signature(importer, row)) return;
   for (const FactImporter& other : fact_importers()) {
     if (other.name == importer.name || !has_signature(other, row)) continue;
-    std::string fields;
-    for (const auto& field : other.signature) fields += cat(fields.empty() ? "" : ", ", field);
     fail(ErrorCode::kInvalidArgument, file, ":", line, ": the row has the fields of format ", in_quotes(other.name),
-         " (", fields, "), expected format ", in_quotes(importer.name), "; set format = ", in_quotes(other.name));
+         " (", list_text(other.signature), "), expected format ", in_quotes(importer.name),
+         "; set format = ", in_quotes(other.name));
   }
 }
 

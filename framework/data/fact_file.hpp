@@ -4,7 +4,6 @@
 // load_facts is whole or throws: a returned FactFile has no bad row. Wrong rows come as one Error with all of them.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>

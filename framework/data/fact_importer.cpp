@@ -1,5 +1,7 @@
 #include "data/fact_importer.hpp"
 
+#include "base/text.hpp"
+
 namespace palimpsest::data {
 
 std::span<const FactImporter> fact_importers() {
@@ -10,14 +12,12 @@ std::span<const FactImporter> fact_importers() {
 
 const FactImporter& find_fact_importer(std::string_view name) {
   std::vector<std::string_view> names;
-  std::string list;
   for (const FactImporter& importer : fact_importers()) {
     if (importer.name == name) return importer;
     names.push_back(importer.name);
-    list += cat(list.empty() ? "" : ", ", importer.name);
   }
   fail(ErrorCode::kInvalidArgument, "unknown format of facts ", in_quotes(name), did_you_mean(name, names),
-       "; available: ", list);
+       "; available: ", list_text(names));
 }
 
 }  // namespace palimpsest::data

@@ -4,9 +4,9 @@
 // not grow with the number of facts. Immutable after construction; scan() may run on many threads at once.
 #pragma once
 
-#include <array>
 #include <bitset>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/json_keys.hpp"
+#include "base/text.hpp"
 #include "data/text.hpp"
 
 namespace palimpsest::data {
@@ -242,9 +243,7 @@ void RowReader::refuse_unknown(std::initializer_list<const char*> known) const {
   std::vector<std::string> names(known.begin(), known.end());
   for (const auto& item : object_.items()) {
     if (std::find(names.begin(), names.end(), item.key()) != names.end()) continue;
-    std::string list;
-    for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
-    error(item.key(), "unknown field", did_you_mean(item.key(), names), "; expected one of ", list);
+    error(item.key(), "unknown field", did_you_mean(item.key(), names), "; expected one of ", list_text(names));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/hash.hpp"
+#include "base/text.hpp"
 #include "data/csv.hpp"
 #include "data/json_rows.hpp"
 #include "data/text.hpp"
@@ -44,10 +45,8 @@ class Builder {
   void require_present(const std::vector<std::string>& present, std::int64_t line) const {
     for (const auto& name : options_.columns) {
       if (std::find(present.begin(), present.end(), name) != present.end()) continue;
-      std::string list;
-      for (const auto& other : present) list += cat(list.empty() ? "" : ", ", other);
       fail(ErrorCode::kInvalidArgument, out_.path, ":", line, ": there is no column ", in_quotes(name),
-           did_you_mean(name, present), "; the file has ", list);
+           did_you_mean(name, present), "; the file has ", list_text(present));
     }
   }
   // One text a column.

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+
 #include "palimpsest/sdk/error.hpp"
 
 namespace palimpsest::editing {

@@ -1,7 +1,6 @@
 #include "experiment/cast.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <map>
 #include <set>

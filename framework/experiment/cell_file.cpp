@@ -1,10 +1,8 @@
 #include "experiment/cell_file.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
@@ -230,7 +228,7 @@ class UpdateWriter {
 results::Provenance provenance_of(Workshop& workshop) {
   const config::Experiment& e = workshop.experiment();
   const Environment& environment = workshop.environment();
-  KeyMaker keys(*environment.registry, *environment.catalog, environment.store->folder() / "digests");
+  KeyMaker keys = environment.keys();
   const Machine here = machine();
   results::Provenance p;
   p.resolved_toml = config::to_toml(workshop.cell());

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "analysis/contrasts.hpp"
+#include "analysis/summary.hpp"
 #include "base/log.hpp"
-#include "experiment/contrasts.hpp"
-#include "experiment/summary.hpp"
 #include "experiment/trials.hpp"
 #include "results/merge.hpp"
 #include "results/provenance.hpp"
@@ -77,14 +77,14 @@ std::filesystem::path write_experiment_file(const Plan& plan) {
       }
     }
   }
-  const Measurements measurements = read_measurements(files);
-  SummaryOptions options;
+  const analysis::Measurements measurements = analysis::read_measurements(files);
+  analysis::SummaryOptions options;
   options.seed = static_cast<std::uint64_t>(plan.experiment().experiment.seed);
-  const results::Table gate = quality_gate(measurements);
-  writer.table(summarise(measurements, options));
-  writer.table(retention_by_margin(measurements, options));
+  const results::Table gate = analysis::quality_gate(measurements);
+  writer.table(analysis::summarise(measurements, options));
+  writer.table(analysis::retention_by_margin(measurements, options));
   writer.table(gate);
-  writer.table(contrasts(measurements, gate, options));
+  writer.table(analysis::contrasts(measurements, gate, options));
   if (plan.search()) {
     writer.table(trials_table(*plan.search(), plan.cells(), measurements));
     writer.attribute("/trials", "seed", static_cast<std::int64_t>(plan.search()->seed));

@@ -2,7 +2,6 @@
 // way.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "experiment/workshop.hpp"

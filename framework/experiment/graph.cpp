@@ -1,6 +1,7 @@
 #include "experiment/graph.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <queue>
 #include <utility>
 

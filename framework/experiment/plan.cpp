@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/text.hpp"
 #include "model/config.hpp"
 #include "results/reader.hpp"
 
@@ -134,12 +135,11 @@ struct Plan::Builder {
     if (layers.empty()) return "";
     KeyBuilder together;
     together.add("what", "second_moments");
-    std::string names;
     for (const auto layer : layers) {
       together.add(cat("layer ", layer), keys.second_moment(plan.cells_[cell].experiment, layer));
-      names += cat(names.empty() ? "" : ", ", layer);
     }
-    return add(NodeKind::kSecondMoments, together.build(), cell, "second moments of layer " + names, {}, {}, layers);
+    return add(NodeKind::kSecondMoments, together.build(), cell, "second moments of layer " + list_text(layers), {}, {},
+               layers);
   }
 
   std::string label(std::size_t cell, const ChainPlace& place, std::string_view what) const {
@@ -277,13 +277,7 @@ Plan::Plan(const config::Document& document, const Environment& environment) : e
   if (!expansion.problems.empty()) fail(ErrorCode::kInvalidArgument, config::text_of(expansion.problems));
   cells_ = std::move(expansion.cells);
   search_ = std::move(expansion.search);
-  Builder builder{*this,
-                  environment,
-                  KeyMaker(*environment.registry, *environment.catalog, environment.store->folder() / "digests"),
-                  needs_,
-                  {},
-                  {},
-                  {}};
+  Builder builder{*this, environment, environment.keys(), needs_, {}, {}, {}};
   for (const auto& c : cells_) {
     needs_.push_back(editor_needs(c, environment));
     unedited_.push_back(!edits(c) || needs_.back().edits_nothing);
@@ -320,7 +314,7 @@ std::filesystem::path Plan::cell_file(std::size_t cell) const {
 
 bool Plan::is_done(const PlanNode& node) const {
   if (node.kind == NodeKind::kSecondMoments) {
-    KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+    KeyMaker keys = environment_->keys();
     return std::all_of(node.layers.begin(), node.layers.end(), [&](std::int64_t layer) {
       return environment_->store->contains("second_moment", keys.second_moment(cells_[node.cell].experiment, layer));
     });
@@ -338,7 +332,7 @@ bool Plan::is_done(const PlanNode& node) const {
 std::vector<Difference> Plan::explain_miss(const PlanNode& node) const {
   if (node.kind == NodeKind::kCell) return {};
   if (node.kind != NodeKind::kSecondMoments) return environment_->store->explain_miss(store_kind(node.kind), node.key);
-  KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+  KeyMaker keys = environment_->keys();
   for (const auto layer : node.layers) {
     const Key key = keys.second_moment(cells_[node.cell].experiment, layer);
     if (auto found = environment_->store->explain_miss("second_moment", key); !found.empty()) return found;

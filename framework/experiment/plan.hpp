@@ -31,6 +31,8 @@ struct Environment {
   Store* store = nullptr;
   NeedsProcess needs;
   std::string device;  // of this worker, in place of model.device and of the same type; empty: as the cell says
+
+  KeyMaker keys() const { return {*registry, *catalog, store->folder() / "digests"}; }
 };
 
 enum class NodeKind {

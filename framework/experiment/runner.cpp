@@ -7,12 +7,12 @@
 #include <map>
 #include <set>
 
+#include "analysis/report.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/progress.hpp"
 #include "experiment/experiment_file.hpp"
 #include "experiment/progress_view.hpp"
-#include "experiment/report.hpp"
 #include "experiment/supervisor.hpp"
 #include "results/reader.hpp"
 #include "results/writer.hpp"
@@ -223,7 +223,7 @@ int run(const Plan& plan, const RunOptions& options, const Environment& environm
     return 128 + report.stopped_by;
   }
   if (!file.empty()) {
-    std::cout << experiment::report(file) << "\nEverything is in " << file.string() << " (palimpsest show "
+    std::cout << analysis::report(file) << "\nEverything is in " << file.string() << " (palimpsest show "
               << file.string() << " prints this again).\n";
   }
   std::cout.flush();

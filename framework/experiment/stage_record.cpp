@@ -1,7 +1,6 @@
 #include "experiment/stage_record.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "base/error.hpp"

@@ -8,7 +8,6 @@
 #include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <tuple>
 
 #include "base/error.hpp"
 #include "base/log.hpp"

@@ -9,12 +9,11 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "experiment/supervisor_process.hpp"
 
 namespace palimpsest::experiment {
@@ -29,12 +28,6 @@ constexpr auto kGroupScanInterval = std::chrono::seconds(2);
 constexpr double kMemoryGrace = 1.25;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
 
 std::atomic<int> signal_pipe{-1};
 
@@ -312,8 +305,8 @@ std::string Run::failure_text(const Running& running, Ending ending) const {
   const std::string where = cat("; log: ", log.string());
   switch (running.stop) {
     case Stop::kTime:
-      return cat("stopped after ", number(seconds_since(running.start)), " s: node_seconds is ",
-                 number(options_.node_seconds), ignored, where);
+      return cat("stopped after ", number_text("%.3g", seconds_since(running.start)), " s: node_seconds is ",
+                 number_text("%.3g", options_.node_seconds), ignored, where);
     case Stop::kMemory:
       return cat("stopped at ", report_.nodes[running.node].peak_mib, " MiB: node_memory is ", options_.node_memory_mib,
                  " MiB", ignored, where);

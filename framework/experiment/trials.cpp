@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <map>
 
+#include "analysis/statistics.hpp"
 #include "base/error.hpp"
 #include "base/layout.hpp"
-#include "experiment/statistics.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -41,21 +41,22 @@ std::map<std::int64_t, const config::Cell*> trials_of(const std::vector<config::
 }
 
 // Of one column over the edited facts of all replicates, right after the edit, by trial.
-std::map<std::int64_t, Mean> means_of(const config::ObjectivePart& part, const Measurements& measurements) {
-  const MetricRows* metric = measurements.metric(part.metric);
+std::map<std::int64_t, analysis::Mean> means_of(const config::ObjectivePart& part,
+                                                const analysis::Measurements& measurements) {
+  const analysis::MetricRows* metric = measurements.metric(part.metric);
   if (metric == nullptr) fail(ErrorCode::kNotFound, "tune.objective: the results have no metric ", part.metric);
   std::vector<std::string> declared;
   for (const auto& column : metric->columns) declared.push_back(column.name);
   require_column(part, declared);
-  const auto configurations = configurations_of(measurements.cells);
+  const auto configurations = analysis::configurations_of(measurements.cells);
   const auto& trials = measurements.cells.values<std::string>("at_trial");
-  std::map<std::int64_t, Mean> means;
-  for (const auto& [key, series] : series_of(*metric, part.column, measurements.cells, configurations)) {
+  std::map<std::int64_t, analysis::Mean> means;
+  for (const auto& [key, series] : analysis::series_of(*metric, part.column, measurements.cells, configurations)) {
     if (key.second != "edited" || series.empty()) continue;
     const auto point = series.edited(series.points.rbegin()->first);
     const auto* replicates = point ? series.at(*point) : nullptr;
     if (replicates == nullptr) continue;
-    Mean& mean = means[std::stoll(trials[configurations[key.first].rows.front()])];
+    analysis::Mean& mean = means[std::stoll(trials[configurations[key.first].rows.front()])];
     for (const auto& [replicate, values] : *replicates) {
       for (const auto& [unit, value] : values) mean.add(value);
     }
@@ -74,36 +75,34 @@ std::vector<std::string> column_names(const std::vector<config::ObjectivePart>& 
 }
 
 std::string short_text(double value, const char* format = "%.3f") {
-  if (std::isnan(value)) return "not measured";
-  char text[40];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
+  return std::isnan(value) ? "not measured" : number_text(format, value);
+}
+
+std::string objective_text(const std::vector<config::ObjectivePart>& objective) {
+  return list_text(objective, [](const auto& part) { return cat(part.metric, ".", part.column); });
 }
 
 std::string scores_of(const Table& trials, const std::vector<std::string>& names, std::size_t row) {
   std::string out = cat("score ", short_text(trials.values<double>("score")[row]));
-  std::string parts;
-  for (const auto& name : names)
-    parts += cat(parts.empty() ? "" : ", ", name, " ", short_text(trials.values<double>(name)[row]));
-  return cat(out, " (", parts, ")");
+  const auto part = [&](const std::string& name) {
+    return cat(name, " ", short_text(trials.values<double>(name)[row]));
+  };
+  return cat(out, " (", list_text(names, part), ")");
 }
 
 }  // namespace
 
 void require_column(const config::ObjectivePart& part, const std::vector<std::string>& columns) {
   if (std::find(columns.begin(), columns.end(), part.column) != columns.end()) return;
-  std::string all;
-  for (const auto& column : columns) all += cat(all.empty() ? "" : ", ", column);
   const std::string near = did_you_mean(part.column, columns);
   fail(ErrorCode::kNotFound, "tune.objective: found ", part.metric, ".", part.column,
-       ", expected a column that the metric ", part.metric, " declares", near.empty() ? ": " + all : near);
+       ", expected a column that the metric ", part.metric, " declares",
+       near.empty() ? ": " + list_text(columns) : near);
 }
 
 Table trials_table(const config::Search& search, const std::vector<config::Cell>& cells,
-                   const Measurements& measurements) {
-  std::string objective;
-  for (const auto& part : search.objective)
-    objective += cat(objective.empty() ? "" : ", ", part.metric, ".", part.column);
+                   const analysis::Measurements& measurements) {
+  const std::string objective = objective_text(search.objective);
   Table table{"/trials", "one trial of the search of the editor's parameters; 0 is the editor as the file has it", {}};
   const auto numbers = [&](const std::string& name, const std::string& unit, const std::string& definition) {
     table.columns.push_back({name, unit, definition, std::vector<double>()});
@@ -119,7 +118,7 @@ Table trials_table(const config::Search& search, const std::vector<config::Cell>
     }
   }
   const auto names = column_names(search.objective);
-  std::vector<std::map<std::int64_t, Mean>> means;
+  std::vector<std::map<std::int64_t, analysis::Mean>> means;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto& part = search.objective[i];
     means.push_back(means_of(part, measurements));
@@ -156,7 +155,7 @@ Table trials_table(const config::Search& search, const std::vector<config::Cell>
       facts = std::min(facts, of_part[trial].n);
     }
     for (const double part : parts) row.emplace_back(part);
-    row.emplace_back(whole ? harmonic_mean(parts) : kNaN);
+    row.emplace_back(whole ? analysis::harmonic_mean(parts) : kNaN);
     row.emplace_back(facts);
     row.emplace_back(false);
     table.append_row(row);
@@ -187,9 +186,7 @@ std::string best_as_toml(const config::Search& search, const std::vector<config:
   const config::Cell& cell = *trials_of(cells).at(numbers[*best]);
   const config::Experiment& e = cell.experiment;
   const auto names = column_names(search.objective);
-  std::string objective;
-  for (const auto& part : search.objective)
-    objective += cat(objective.empty() ? "" : ", ", part.metric, ".", part.column);
+  const std::string objective = objective_text(search.objective);
 
   std::string text = cat("Found by `palimpsest tune ", file, "` (Palimpsest ", version, "): the best of ",
                          trials.rows(), " trials, seed ", search.seed, ", by the harmonic mean of ", objective,

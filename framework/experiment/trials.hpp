@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "analysis/summary_data.hpp"
 #include "config/sweep.hpp"
-#include "experiment/summary_data.hpp"
 #include "results/table.hpp"
 
 namespace palimpsest::experiment {
@@ -17,7 +17,7 @@ namespace palimpsest::experiment {
 // of all replicates right after the edit, their harmonic mean `score`, and whether it is the best. Throws
 // Error(kNotFound) for a column that its metric does not have, with those it has.
 results::Table trials_table(const config::Search& search, const std::vector<config::Cell>& cells,
-                            const Measurements& measurements);
+                            const analysis::Measurements& measurements);
 
 // Throws Error(kNotFound), with the nearest of `columns` or all of them, unless `part` names one: the columns that its
 // metric declares.

@@ -1,7 +1,6 @@
 #include "experiment/worker.hpp"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 
 #include <functional>
 
@@ -43,7 +42,7 @@ void second_moments(Workshop& workshop) {
   const config::SecondMomentsSection& section = workshop.experiment().second_moments;
   const auto& environment = workshop.environment();
   const std::string& id = workshop.node().node.id;
-  KeyMaker keys(*environment.registry, *environment.catalog, environment.store->folder() / "digests");
+  KeyMaker keys = environment.keys();
   // Those of an earlier pass of this node, or of another experiment, stay as they are.
   std::vector<std::int64_t> layers = workshop.node().layers;
   std::erase_if(layers, [&](std::int64_t layer) {

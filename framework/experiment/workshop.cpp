@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "experiment/moments.hpp"
 #include "experiment/plugin_value.hpp"
 
@@ -135,10 +136,10 @@ std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::
 
 void Workshop::warn_of_unmatchable(const std::vector<data::Unmatchable>& texts) {
   if (texts.empty() || std::exchange(warned_of_unmatchable_, true)) return;
-  std::string list;
-  for (const auto& [fact, text] : texts) list += cat(list.empty() ? "" : ", ", in_quotes(text), " of the fact ", fact);
-  log::warning(cat("the irrelevance filter searches by words and cannot find texts without one: ", list,
-                   "; rows of the data that hold them count as having nothing to do with the fact"));
+  const auto shown = [](const data::Unmatchable& it) { return cat(in_quotes(it.text), " of the fact ", it.fact); };
+  log::warning(
+      cat("the irrelevance filter searches by words and cannot find texts without one: ", list_text(texts, shown),
+          "; rows of the data that hold them count as having nothing to do with the fact"));
 }
 
 std::shared_ptr<const plugin::Session> Workshop::session() {
@@ -151,7 +152,7 @@ std::shared_ptr<const plugin::Session> Workshop::session() {
   session_->second_moment = [this, moments](std::int64_t layer) {
     auto& known = (*moments)[layer];
     if (!known) {
-      KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+      KeyMaker keys = environment_->keys();
       const auto folder = environment_->store->find("second_moment", keys.second_moment(experiment(), layer));
       if (!folder) {
         fail(ErrorCode::kInvalidArgument, "the second moment of layer ", layer,
@@ -163,7 +164,7 @@ std::shared_ptr<const plugin::Session> Workshop::session() {
   };
   session_->get_or_compute = [this](const plugin::StoreKey& own, bool with_moments,
                                     const std::function<plugin::StoreEntry()>& compute) {
-    KeyMaker keys(*environment_->registry, *environment_->catalog, environment_->store->folder() / "digests");
+    KeyMaker keys = environment_->keys();
     return stored_value(*environment_->store, keys.plugin_value(experiment(), own, with_moments), compute);
   };
   return session_;

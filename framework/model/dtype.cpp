@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -53,9 +54,7 @@ std::optional<DType> dtype_from_name(std::string_view name) {
 }
 
 std::string dtype_names() {
-  std::string names;
-  for (const auto& entry : kDTypes) names += (names.empty() ? "" : ", ") + std::string(entry.name);
-  return names;
+  return list_text(kDTypes, [](const auto& entry) { return entry.name; });
 }
 
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, DType dtype) {
@@ -70,10 +69,6 @@ std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, DT
   return bytes;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
+std::string shape_text(const std::vector<std::int64_t>& shape) { return cat("[", list_text(shape), "]"); }
 
 }  // namespace palimpsest::model

@@ -1,7 +1,6 @@
 #include "model/recomputed_layer.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/autocast.hpp"
 #include "model/work.hpp"
 
 namespace palimpsest::model {
@@ -16,16 +16,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-struct Autocast {
-  at::DeviceType device;
-  bool enabled;
-  at::ScalarType dtype;
-
-  static Autocast of(at::DeviceType device) {
-    return {device, at::autocast::is_autocast_enabled(device), at::autocast::get_autocast_dtype(device)};
-  }
-};
 
 // Sets autocast, and turns off its cache: that would keep the casts of a layer's weights after the layer, and give
 // those of the run without a graph to runs that need one.
@@ -41,8 +31,7 @@ class AutocastScope {
 
  private:
   static void set(const Autocast& to, bool cache) {
-    at::autocast::set_autocast_enabled(to.device, to.enabled);
-    at::autocast::set_autocast_dtype(to.device, to.dtype);
+    to.set();
     at::autocast::set_autocast_cache_enabled(cache);
   }
 

@@ -1,6 +1,5 @@
 #include "model/site.hpp"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 

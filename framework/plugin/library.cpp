@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/hash.hpp"
+#include "base/text.hpp"
 #include "plugin/child.hpp"
 
 namespace palimpsest::plugin {
@@ -127,9 +128,8 @@ std::vector<const palimpsest_descriptor*> check_descriptors(const palimpsest_lib
   }
   if (names != note.plugins) {
     const auto list = [](const std::vector<PluginName>& plugins) {
-      std::string text;
-      for (const auto& plugin : plugins) text += (text.empty() ? "" : ", ") + plugin.kind + ":" + plugin.id;
-      return text.empty() ? std::string("none") : text;
+      const auto named = [](const PluginName& plugin) { return cat(plugin.kind, ":", plugin.id); };
+      return plugins.empty() ? "none" : list_text(plugins, named);
     };
     fail(ErrorCode::kInvalidArgument, name, ": note and symbol disagree on the plugins (note: ", list(note.plugins),
          "; symbol: ", list(names), "); give palimpsest_add_plugin() the KIND and ID of each descriptor, in order");

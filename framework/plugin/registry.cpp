@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <map>
 #include <system_error>
-#include <tuple>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::plugin {
 namespace {
@@ -19,12 +19,6 @@ void refuse_if_everybody_writes(const std::filesystem::path& path, std::string_v
     fail(ErrorCode::kInvalidArgument, "the plugin ", what, " ", path.string(),
          " can be written by everybody on this machine; take that permission away (chmod o-w)");
   }
-}
-
-std::string quoted_list(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text.empty() ? "none" : text;
 }
 
 }  // namespace
@@ -87,8 +81,8 @@ Plugin Registry::find(std::string_view kind, std::string_view id) {
     }
   }
   const auto available = ids(kind);
-  std::string message =
-      cat("no ", kind, " plugin \"", id, "\"", did_you_mean(id, available), "; available: ", quoted_list(available));
+  std::string message = cat("no ", kind, " plugin \"", id, "\"", did_you_mean(id, available),
+                            "; available: ", available.empty() ? "none" : list_text(available));
   for (const auto& refused : refused_) message += cat("; refused: ", refused.reason);
   throw Error(ErrorCode::kNotFound, message);
 }

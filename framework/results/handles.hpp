@@ -7,7 +7,6 @@
 #include <hdf5.h>
 #include <hdf5_hl.h>
 
-#include <string>
 #include <string_view>
 #include <utility>
 

@@ -1,7 +1,6 @@
 #include "results/reader.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
 #include "results/handles.hpp"

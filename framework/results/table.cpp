@@ -4,8 +4,10 @@
 #include <array>
 #include <cmath>
 #include <set>
+#include <type_traits>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "results/names.hpp"
 
 namespace palimpsest::results {
@@ -57,10 +59,8 @@ const Column* Table::find(std::string_view column) const {
 const Column& Table::at(std::string_view column) const {
   if (const Column* found = find(column)) return *found;
   const auto names = names_of(*this);
-  std::string list;
-  for (const auto& known : names) list += (list.empty() ? "" : ", ") + known;
   fail(ErrorCode::kNotFound, "table ", name, " has no column \"", column, "\"", did_you_mean(column, names),
-       "; it has ", list.empty() ? "none" : list);
+       "; it has ", names.empty() ? "none" : list_text(names));
 }
 
 void Table::fail_type(const Column& column) const {

@@ -1,7 +1,6 @@
 #include "training/arithmetic.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
 
 #include <array>
@@ -69,10 +68,8 @@ ArithmeticScope::ArithmeticScope(Precision precision, Matmul matmul)
   at::globalContext().setFloat32MatmulPrecision(matmul == Matmul::kOneDnn ? "medium" : "highest");
   constexpr std::array kDevices = {at::kCPU, at::kCUDA};
   for (std::size_t i = 0; i < kDevices.size(); ++i) {
-    const at::DeviceType device = kDevices[i];
-    autocast_before_[i] = {device, at::autocast::is_autocast_enabled(device), at::autocast::get_autocast_dtype(device)};
-    at::autocast::set_autocast_enabled(device, precision == Precision::kBfloat16Autocast);
-    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    autocast_before_[i] = model::Autocast::of(kDevices[i]);
+    model::Autocast{kDevices[i], precision == Precision::kBfloat16Autocast, at::kBFloat16}.set();
   }
   at::autocast::increment_nesting();
 }
@@ -80,10 +77,7 @@ ArithmeticScope::ArithmeticScope(Precision precision, Matmul matmul)
 ArithmeticScope::~ArithmeticScope() {
   // What autocast keeps are copies of weights, which the optimiser is about to change.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  for (const auto& [device, enabled, dtype] : autocast_before_) {
-    at::autocast::set_autocast_dtype(device, dtype);
-    at::autocast::set_autocast_enabled(device, enabled);
-  }
+  for (const auto& before : autocast_before_) before.set();
   at::globalContext().setFloat32MatmulPrecision(matmul_before_);
 }
 

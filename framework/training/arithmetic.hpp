@@ -5,11 +5,10 @@
 // nested.
 #pragma once
 
-#include <c10/core/DeviceType.h>
-#include <c10/core/ScalarType.h>
-
 #include <array>
 #include <string_view>
+
+#include "model/autocast.hpp"
 
 namespace palimpsest::training {
 
@@ -40,14 +39,8 @@ class ArithmeticScope {
   ArithmeticScope& operator=(const ArithmeticScope&) = delete;
 
  private:
-  // Autocast is a setting of each type of device; the model may be on any of these.
-  struct Autocast {
-    at::DeviceType device;
-    bool enabled;
-    at::ScalarType dtype;
-  };
-  const char* matmul_before_;  // as torch names it
-  std::array<Autocast, 2> autocast_before_;
+  const char* matmul_before_;                       // as torch names it
+  std::array<model::Autocast, 2> autocast_before_;  // of the types of device that the model may be on
 };
 
 }  // namespace palimpsest::training

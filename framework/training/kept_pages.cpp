@@ -1,6 +1,5 @@
 #include "training/kept_pages.hpp"
 
-#include <cstdlib>
 #include <limits>
 
 #ifdef __GLIBC__

@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <memory>

@@ -1,7 +1,5 @@
 #include "config/schema.hpp"
 
-#include <limits>
-
 #include "config/document.hpp"
 #include "support.hpp"
 

@@ -1,7 +1,6 @@
 // [tune]: which values a search draws, and what it refuses.
 #include "config/search.hpp"
 
-#include <cmath>
 #include <set>
 
 #include "config/disjoint.hpp"

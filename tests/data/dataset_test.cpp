@@ -6,7 +6,8 @@
 #include <set>
 
 #include "base/hash.hpp"
-#include "data/scratch.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -31,7 +32,7 @@ class DatasetOfFacts : public ::testing::Test {
     return Dataset::open(scratch_.write("d.csv", text), options, roles_);
   }
 
-  Scratch scratch_;
+  TemporaryFolder scratch_;
   Fact gold_;
   std::vector<FilterFact> roles_;
 };
@@ -116,23 +117,23 @@ TEST_F(DatasetOfFacts, PhrasesDoNotRunAcrossColumns) {
 
 TEST_F(DatasetOfFacts, Refuses) {
   EXPECT_THAT(
-      error_of(ErrorCode::kOutOfRange, [&] { open("text\ngold\nFe\n"); }),
+      message_of(ErrorCode::kOutOfRange, [&] { open("text\ngold\nFe\n"); }),
       HasSubstr("the filter irrelevant dropped all 2 rows (rows hit by reason: subject 1, alias 0, edited_target 1"));
   DatasetOptions options;
   options.validation_share = 0.9;
-  EXPECT_THAT(error_of(ErrorCode::kOutOfRange, [&] { open("text\na\nb\nc\n", options); }),
+  EXPECT_THAT(message_of(ErrorCode::kOutOfRange, [&] { open("text\na\nb\nc\n", options); }),
               HasSubstr("3 validation rows were asked for, and 3 rows are there"));
   options.validation_share = 0.3;
-  EXPECT_THAT(error_of(ErrorCode::kOutOfRange, [&] { open("text\na\na\na\n", options); }),
+  EXPECT_THAT(message_of(ErrorCode::kOutOfRange, [&] { open("text\na\na\na\n", options); }),
               HasSubstr("only 1 different texts"));
   options.validation_share = 1;
-  error_of(ErrorCode::kInvalidArgument, [&] { open("text\na\nb\n", options); });
+  message_of(ErrorCode::kInvalidArgument, [&] { open("text\na\nb\n", options); });
   options.validation_share = 0;
   const Dataset data = open("text\na\nb\n", options);
-  error_of(ErrorCode::kOutOfRange, [&] { data.text(Split::kTrain, 2, 0); });
-  error_of(ErrorCode::kOutOfRange, [&] { data.text(Split::kTrain, 0, 1); });
-  error_of(ErrorCode::kOutOfRange, [&] { data.line(Split::kValidation, 0); });
-  EXPECT_THAT(error_of(ErrorCode::kNotFound, [&] { data.column("txt"); }), HasSubstr("did you mean \"text\"?"));
+  message_of(ErrorCode::kOutOfRange, [&] { data.text(Split::kTrain, 2, 0); });
+  message_of(ErrorCode::kOutOfRange, [&] { data.text(Split::kTrain, 0, 1); });
+  message_of(ErrorCode::kOutOfRange, [&] { data.line(Split::kValidation, 0); });
+  EXPECT_THAT(message_of(ErrorCode::kNotFound, [&] { data.column("txt"); }), HasSubstr("did you mean \"text\"?"));
 }
 
 }  // namespace

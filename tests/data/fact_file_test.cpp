@@ -7,7 +7,8 @@
 
 #include "base/hash.hpp"
 #include "data/fact_importer.hpp"
-#include "data/scratch.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -27,9 +28,9 @@ FactOptions format(const std::string& name) {
 
 // The message for a file of these rows in the project's own schema.
 std::string own_error(const std::string& rows, FactOptions options = {}) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto path = scratch.write("facts.jsonl", rows);
-  return error_of(ErrorCode::kInvalidArgument, [&] { load_facts(path, options); });
+  return message_of(ErrorCode::kInvalidArgument, [&] { load_facts(path, options); });
 }
 
 std::string row(const std::string& changed = {}, const std::string& id = "a") {
@@ -87,7 +88,7 @@ std::string written(const std::vector<Fact>& facts) {
 
 TEST(FactFile, WrittenFactsReadBackEqual) {
   const FactFile file = load_facts(data_file("own.jsonl"), {});
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   FactFile again = load_facts(scratch.write("again.jsonl", written(file.facts)), {});
   again.facts[1].line = 3;  // the blank line is not written
   EXPECT_EQ(again.facts, file.facts);
@@ -120,7 +121,7 @@ TEST(FactFile, CounterFactArray) {
 }
 
 TEST(FactFile, CounterFactLines) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto path = scratch.write(
       "c.jsonl",
       R"({"case_id": "x9", "requested_rewrite": {"prompt": "{} is in", "relation_id": "P1", "target_new": {"str": "Ghent"},)"
@@ -158,37 +159,37 @@ TEST(FactFile, ZsreIsReadAsAsked) {
 TEST(FactFile, ZsreNeedsItsOption) {
   auto options = format("zsre");
   const auto load = [&] { load_facts(data_file("zsre.jsonl"), options); };
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, load),
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, load),
               HasSubstr("need the option zsre_target: \"answers\" or \"alt\""));
   options.options["zsre_target"] = "answer";
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, load), HasSubstr("did you mean \"answers\""));
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, load), HasSubstr("did you mean \"answers\""));
   options.options = {{"zsre_targets", "alt"}};
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, load), HasSubstr("did you mean \"zsre_target\""));
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument,
-                       [&] {
-                         auto own = format("palimpsest");
-                         own.options["zsre_target"] = "alt";
-                         load_facts(data_file("own.jsonl"), own);
-                       }),
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, load), HasSubstr("did you mean \"zsre_target\""));
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument,
+                         [&] {
+                           auto own = format("palimpsest");
+                           own.options["zsre_target"] = "alt";
+                           load_facts(data_file("own.jsonl"), own);
+                         }),
               HasSubstr("have no option \"zsre_target\""));
 }
 
 TEST(FactFile, UnknownFormatAndWrongFormat) {
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [] { find_fact_importer("counterfacts"); }),
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, [] { find_fact_importer("counterfacts"); }),
               HasSubstr("did you mean \"counterfact\"?); available: palimpsest, retention, counterfact, zsre"));
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [] { load_facts(data_file("zsre.jsonl"), {}); }),
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, [] { load_facts(data_file("zsre.jsonl"), {}); }),
               HasSubstr("zsre.jsonl:1: the row has the fields of format \"zsre\""));
   EXPECT_THAT(
-      error_of(ErrorCode::kInvalidArgument, [] { load_facts(data_file("retention.jsonl"), format("counterfact")); }),
+      message_of(ErrorCode::kInvalidArgument, [] { load_facts(data_file("retention.jsonl"), format("counterfact")); }),
       HasSubstr("set format = \"retention\""));
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [] { load_facts(data_file("own.jsonl"), format("retention")); }),
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, [] { load_facts(data_file("own.jsonl"), format("retention")); }),
               HasSubstr("set format = \"palimpsest\""));
 }
 
 TEST(FactFile, MissingEmptyAndFolder) {
-  const Scratch scratch;
-  error_of(ErrorCode::kNotFound, [&] { load_facts(scratch.folder() / "none.jsonl", {}); });
-  error_of(ErrorCode::kIo, [&] { load_facts(scratch.folder(), {}); });
+  const TemporaryFolder scratch;
+  message_of(ErrorCode::kNotFound, [&] { load_facts(scratch.path() / "none.jsonl", {}); });
+  message_of(ErrorCode::kIo, [&] { load_facts(scratch.path(), {}); });
   EXPECT_THAT(own_error("\n\n"), HasSubstr("facts.jsonl: found no rows"));
   EXPECT_THAT(own_error("[]"), HasSubstr("facts.jsonl: found no rows"));
 }
@@ -299,7 +300,7 @@ TEST(FactFile, TokenizersSpecialTokensAreRefused) {
   options.special_tokens = {"@@START@@"};
   const auto text = row(R"("probes": [{"kind": "locality", "prompt": "x is", "target": "y @@START@@"}])");
   EXPECT_THAT(own_error(text, options), HasSubstr("probes[0].target: found the special token \"@@START@@\""));
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   EXPECT_NO_THROW(load_facts(scratch.write("f.jsonl", text), {}));
 }
 
@@ -317,12 +318,12 @@ TEST(FactFile, ErrorsAreCollectedUpToTwenty) {
 }
 
 TEST(FactFile, ForeignRowsNameTheirNestedField) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto counterfact = scratch.write(
       "c.json",
       R"([{"case_id": 1, "requested_rewrite": {"prompt": "{} is in", "relation_id": "P1", "target_new": {"id": "Q"},)"
       R"( "target_true": "Delft", "subject": "Old Mill"}}])");
-  const auto message = error_of(ErrorCode::kInvalidArgument, [&] { load_facts(counterfact, format("counterfact")); });
+  const auto message = message_of(ErrorCode::kInvalidArgument, [&] { load_facts(counterfact, format("counterfact")); });
   EXPECT_THAT(message, HasSubstr("c.json:1: requested_rewrite.target_new.str: missing, expected a text"));
   EXPECT_THAT(message, HasSubstr("requested_rewrite.target_true: found the text \"Delft\", expected an object"));
   auto options = format("zsre");
@@ -330,7 +331,7 @@ TEST(FactFile, ForeignRowsNameTheirNestedField) {
   const auto zsre =
       scratch.write("z.jsonl", R"({"subject": "Bell", "src": "Who rang it?", "rephrase": "Who?", "alt": "A B",)"
                                R"( "answers": []})");
-  const auto zsre_message = error_of(ErrorCode::kInvalidArgument, [&] { load_facts(zsre, options); });
+  const auto zsre_message = message_of(ErrorCode::kInvalidArgument, [&] { load_facts(zsre, options); });
   EXPECT_THAT(zsre_message, HasSubstr("z.jsonl:1: src: the subject is not in the prompt"));
   EXPECT_THAT(zsre_message, HasSubstr("answers: found no text in it"));
 }

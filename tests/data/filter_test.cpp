@@ -7,8 +7,8 @@
 #include <set>
 
 #include "base/rng.hpp"
-#include "data/scratch.hpp"
 #include "data/text.hpp"
+#include "support/error_of.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -94,7 +94,7 @@ TEST_F(FilterOfTwo, DigestFollowsPatternsAndOptions) {
 
 TEST(Filter, NamesAreChecked) {
   EXPECT_EQ(filter_mode("related"), FilterMode::kRelated);
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [] { filter_mode("irelevant"); }),
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument, [] { filter_mode("irelevant"); }),
               HasSubstr("expected off, related or irrelevant (did you mean \"irrelevant\"?)"));
 }
 

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "base/rng.hpp"
-#include "data/scratch.hpp"
+#include "support/error_of.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -22,7 +22,7 @@ TEST(Packing, JoinsAndCuts) {
   EXPECT_EQ(plain.count(), 2);
   EXPECT_EQ(plain.dropped, 2);
   EXPECT_THAT(plain.block(1), ElementsAre(4, 5, 6));
-  error_of(ErrorCode::kOutOfRange, [&] { plain.block(2); });
+  message_of(ErrorCode::kOutOfRange, [&] { plain.block(2); });
   EXPECT_THAT(pack(documents, {.block_size = 4, .place = SeparatorPlace::kBehind, .separator = 0}).ids,
               ElementsAre(1, 2, 3, 0, 4, 5, 0, 6));
 }
@@ -86,11 +86,11 @@ TEST(Packing, OrderFollowsTheSeed) {
 
 TEST(Packing, Refuses) {
   const Documents documents = {{1, 2, 3}};
-  EXPECT_THAT(error_of(ErrorCode::kOutOfRange, [&] { pack(documents, {.block_size = 4}); }),
+  EXPECT_THAT(message_of(ErrorCode::kOutOfRange, [&] { pack(documents, {.block_size = 4}); }),
               HasSubstr("the 1 documents have 3 tokens together, expected at least one block of 4"));
-  error_of(ErrorCode::kInvalidArgument, [&] { pack(documents, {.block_size = 0}); });
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument,
-                       [&] { pack(documents, {.block_size = 1, .place = SeparatorPlace::kBehind}); }),
+  message_of(ErrorCode::kInvalidArgument, [&] { pack(documents, {.block_size = 0}); });
+  EXPECT_THAT(message_of(ErrorCode::kInvalidArgument,
+                         [&] { pack(documents, {.block_size = 1, .place = SeparatorPlace::kBehind}); }),
               HasSubstr("separator: found token id -1"));
 }
 

@@ -5,12 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <map>
 #include <set>
 
 #include "base/rng.hpp"
-#include "data/scratch.hpp"
+#include "support/error_of.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -175,20 +176,20 @@ TEST(Roles, RelationWithoutRoomGivesItsPlacesToOthers) {
 TEST(Roles, PoolTooSmallSaysTheCounts) {
   const auto facts = make_facts(2, 10);
   EXPECT_THAT(
-      error_of(ErrorCode::kOutOfRange, [&] { assign_roles(facts, all_of(facts), 15, 10, 0, false); }),
+      message_of(ErrorCode::kOutOfRange, [&] { assign_roles(facts, all_of(facts), 15, 10, 0, false); }),
       HasSubstr("wanted 15 edited and 10 intrinsic facts (25), found 20 known facts with 10 different subjects in 2 "
                 "relations"));
-  EXPECT_THAT(error_of(ErrorCode::kOutOfRange, [&] { assign_roles(facts, all_of(facts), 8, 8, 0, false); }),
+  EXPECT_THAT(message_of(ErrorCode::kOutOfRange, [&] { assign_roles(facts, all_of(facts), 8, 8, 0, false); }),
               HasSubstr("could be drawn so that no subject is shared"));
 }
 
 TEST(Roles, WrongArguments) {
   const auto facts = make_facts(2, 10);
   const std::vector<std::int64_t> outside = {0, 20}, twice = {0, 0};
-  error_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, outside, 1, 0, 0, false); });
-  error_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, twice, 1, 0, 0, false); });
-  error_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, all_of(facts), -1, 2, 0, false); });
-  error_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, all_of(facts), 0, 0, 0, false); });
+  message_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, outside, 1, 0, 0, false); });
+  message_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, twice, 1, 0, 0, false); });
+  message_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, all_of(facts), -1, 2, 0, false); });
+  message_of(ErrorCode::kInvalidArgument, [&] { assign_roles(facts, all_of(facts), 0, 0, 0, false); });
 }
 
 TEST(MatchByMargin, NearestFirstWithoutReplacement) {
@@ -250,11 +251,11 @@ TEST(MatchByMargin, RandomMatchesKeepTheirPromises) {
 TEST(MatchByMargin, RefusesWhatIsNoNumber) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::vector<double> good = {1.0}, bad = {nan};
-  EXPECT_THAT(error_of(ErrorCode::kNumeric, [&] { match_by_margin(good, bad, 1.0, 1); }),
+  EXPECT_THAT(message_of(ErrorCode::kNumeric, [&] { match_by_margin(good, bad, 1.0, 1); }),
               HasSubstr("the margin of candidate intrinsic fact 0 is not a number"));
-  error_of(ErrorCode::kInvalidArgument, [&] { match_by_margin(good, good, nan, 1); });
-  error_of(ErrorCode::kInvalidArgument, [&] { match_by_margin(good, good, -1, 1); });
-  error_of(ErrorCode::kInvalidArgument, [&] { match_by_margin(good, good, 1, 0); });
+  message_of(ErrorCode::kInvalidArgument, [&] { match_by_margin(good, good, nan, 1); });
+  message_of(ErrorCode::kInvalidArgument, [&] { match_by_margin(good, good, -1, 1); });
+  message_of(ErrorCode::kInvalidArgument, [&] { match_by_margin(good, good, 1, 0); });
   const MarginMatches any = match_by_margin(good, good, std::numeric_limits<double>::infinity(), 1);
   EXPECT_EQ(any.unmatched, 0);
 }

@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "base/hash.hpp"
-#include "data/scratch.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -13,12 +14,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TextSource read(const std::string& name, std::string_view text, const TextSourceOptions& options = {}) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   return read_text_source(scratch.write(name, text), options);
 }
 
 std::string error(const std::string& name, std::string_view text, const TextSourceOptions& options = {}) {
-  return error_of(ErrorCode::kInvalidArgument, [&] { read(name, text, options); });
+  return message_of(ErrorCode::kInvalidArgument, [&] { read(name, text, options); });
 }
 
 TEST(TextSource, ParagraphsOfPlainText) {
@@ -93,14 +94,14 @@ TEST(TextSource, FileErrors) {
   TextSourceOptions twice;
   twice.columns = {"text", "text"};
   EXPECT_THAT(error("a.txt", "x", twice), HasSubstr("\"text\" is asked for twice"));
-  const Scratch scratch;
-  error_of(ErrorCode::kNotFound, [&] { read_text_source(scratch.folder() / "none.txt", {}); });
+  const TemporaryFolder scratch;
+  message_of(ErrorCode::kNotFound, [&] { read_text_source(scratch.path() / "none.txt", {}); });
 }
 
 // What is wrong whatever columns are wanted; a column that only some rows have is not.
 TEST(TextSource, IsCheckedWithoutItsColumns) {
   const auto check = [](const std::string& name, std::string_view text) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     try {
       check_text_source(scratch.write(name, text));
       return std::string();

@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <vector>
-
-#include "data/scratch.hpp"
+#include "support/error_of.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -33,10 +31,10 @@ TEST(Text, FirstInvalidByteIsFound) {
 
 TEST(Text, RequireUtf8NamesLineAndOffset) {
   EXPECT_NO_THROW(require_utf8("good\ntext\n", "f"));
-  const auto message = error_of(ErrorCode::kInvalidArgument, [] { require_utf8("one\ntwo\xFFx\n", "f.txt"); });
+  const auto message = message_of(ErrorCode::kInvalidArgument, [] { require_utf8("one\ntwo\xFFx\n", "f.txt"); });
   EXPECT_NE(message.find("f.txt:2: byte 0xff at byte offset 7 (3 in its line) is not UTF-8"), std::string::npos)
       << message;
-  const auto zero = error_of(ErrorCode::kInvalidArgument, [] { require_utf8(std::string_view("a\0b", 3), "f"); });
+  const auto zero = message_of(ErrorCode::kInvalidArgument, [] { require_utf8(std::string_view("a\0b", 3), "f"); });
   EXPECT_NE(zero.find("f:1: byte 0x00 at byte offset 1"), std::string::npos) << zero;
 }
 

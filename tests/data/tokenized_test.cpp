@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "data/scratch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace palimpsest::data {
 namespace {
@@ -43,7 +43,7 @@ Fact fact(const std::string& prompt, const std::string& subject) {
 }
 
 TEST(Tokenized, PositionZeroIsWarnedOf) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto tokenizer = model::Tokenizer::open(scratch.write("tokenizer.json", tokenizer_json(false)));
   const std::vector<Fact> facts = {fact("{} is in", "oslo"), fact("the city {} is in", "oslo"),
                                    fact("{} is in", "bergen")};
@@ -59,7 +59,7 @@ TEST(Tokenized, PositionZeroIsWarnedOf) {
 }
 
 TEST(Tokenized, ABosTakesPositionZero) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto tokenizer = model::Tokenizer::open(scratch.write("tokenizer.json", tokenizer_json(true)));
   const std::vector<Fact> facts = {fact("{} is in", "oslo")};
   EXPECT_TRUE(position_zero_warnings(facts, *tokenizer, "f.jsonl").empty());

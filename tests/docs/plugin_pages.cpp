@@ -2,11 +2,9 @@
 //
 //   plugin_pages PLUGIN_FOLDER SOURCE_FOLDER          writes docs/plugins/ of the source tree anew
 //   plugin_pages PLUGIN_FOLDER SOURCE_FOLDER --check  writes nothing; says which pages are not current, status 1
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <map>
-#include <set>
 #include <string>
 
 #include "base/error.hpp"

@@ -2,7 +2,6 @@
 #include "editing/solve.hpp"
 
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "editing/golden_editors.hpp"

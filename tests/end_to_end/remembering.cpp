@@ -1,6 +1,5 @@
 // An augmenter that computes its one prompt through store/1 and leaves a mark for every time that it really did.
 #include <fstream>
-#include <string>
 #include <tuple>
 #include <vector>
 

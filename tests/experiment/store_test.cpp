@@ -12,8 +12,9 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "child.hpp"
 #include "experiment/store_manifest.hpp"
-#include "scratch.hpp"
+#include "support/scratch.hpp"
 
 namespace palimpsest::experiment {
 namespace {

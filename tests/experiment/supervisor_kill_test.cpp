@@ -8,7 +8,8 @@
 
 #include "base/files.hpp"
 #include "base/rng.hpp"
-#include "scratch.hpp"
+#include "child.hpp"
+#include "support/scratch.hpp"
 
 namespace palimpsest::experiment {
 namespace {

@@ -10,7 +10,8 @@
 #include <thread>
 
 #include "base/error.hpp"
-#include "scratch.hpp"
+#include "child.hpp"
+#include "support/scratch.hpp"
 
 namespace palimpsest::experiment {
 namespace {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
+#include "analysis/sample_file.hpp"
 #include "base/error.hpp"
 #include "results/reader.hpp"
-#include "sample_file.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace palimpsest::experiment {
@@ -72,7 +72,7 @@ TEST(Trials, OneThatLostAReplicateHasNoScore) {
   config::Search search;
   search.objective = {{"probe", "es"}};
   std::vector<config::Cell> cells;
-  SampleFile file;
+  analysis::SampleFile file;
   file.metric("probe", {{"es", "rate", "base", "efficacy"}});
   for (const std::int64_t trial : {0, 1}) {
     for (const std::int64_t replicate : {0, 1}) {
@@ -81,13 +81,19 @@ TEST(Trials, OneThatLostAReplicateHasNoScore) {
       cell.coordinates = {{"trial", std::to_string(trial)}};
       cells.push_back(cell);
       if (trial == 1 && replicate == 1) continue;  // failed
-      file.cell({cell.name, replicate, "", "rome", kMissing, kMissing, {{"trial", std::to_string(trial)}}});
+      file.cell({cell.name,
+                 replicate,
+                 "",
+                 "rome",
+                 analysis::kMissing,
+                 analysis::kMissing,
+                 {{"trial", std::to_string(trial)}}});
       file.row("probe", {cell.name, 0, "base", 0, replicate}, "f0", "edited", {0.0});
       file.row("probe", {cell.name, 1, "edited", 0, replicate}, "f0", "edited", {trial == 0 ? 0.5 : 1.0});
     }
   }
   const results::Reader reader(file.write(folder / "sample.h5"));
-  const auto table = trials_table(search, cells, read_measurements(reader));
+  const auto table = trials_table(search, cells, analysis::read_measurements(reader));
   ASSERT_EQ(table.rows(), 2U);
   EXPECT_EQ(table.values<double>("score")[0], 0.5);
   EXPECT_EQ(table.values<std::int64_t>("facts")[0], 2);

@@ -1,6 +1,5 @@
 // Every choice that a Config can describe, against a plain decoder: one row at a time, no cache, softmax written out.
 // The families that the registry offers are checked against transformers; this covers what later ones will combine.
-#include <gmock/gmock.h>
 
 #include <cmath>
 #include <numbers>

@@ -1,6 +1,5 @@
 #include "model/head.hpp"
 
-#include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.hpp"

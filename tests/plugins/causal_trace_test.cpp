@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
-#include <cmath>
 #include <set>
 
 #include "base/error.hpp"

@@ -1,7 +1,6 @@
 // The metrics that need recorded updates, mechanism and drift, against transformers and plain torch
 // (tests/golden/make_mechanism_golden.py), and where their numbers are missing.
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 
 #include <cmath>
 

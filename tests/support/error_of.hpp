@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "base/error.hpp"
 
 namespace palimpsest {
@@ -17,6 +19,14 @@ Error error_of(Action&& action) {
   }
   ADD_FAILURE() << "no error was thrown";
   return Error(ErrorCode::kInternal, "no error was thrown");
+}
+
+// Its message; fails the test when its code is another one, too.
+template <typename Action>
+std::string message_of(ErrorCode code, Action&& action) {
+  const Error error = error_of(action);
+  EXPECT_EQ(name_of(error.code()), name_of(code)) << error.what();
+  return error.what();
 }
 
 }  // namespace palimpsest

@@ -13,6 +13,7 @@
 #include "app/setup.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
 #include "experiment/catalog.hpp"
 
 namespace palimpsest::app {
@@ -45,10 +46,8 @@ struct Spelling {
 std::string checked_kind(const std::string& given) {
   const std::string kind(experiment::abi_kind(given));
   if (std::find(kKinds.begin(), kKinds.end(), kind) == kKinds.end()) {
-    std::string all;
-    for (const auto& known : kKinds) all += cat(all.empty() ? "" : ", ", known);
-    throw UsageError(
-        cat("new: there is no kind of plugin \"", given, "\"", did_you_mean(given, kKinds), "; expected one of ", all));
+    throw UsageError(cat("new: there is no kind of plugin \"", given, "\"", did_you_mean(given, kKinds),
+                         "; expected one of ", list_text(kKinds)));
   }
   return kind;
 }

@@ -10,6 +10,7 @@
 #include "app/setup.hpp"
 #include "base/error.hpp"
 #include "base/layout.hpp"
+#include "base/text.hpp"
 #include "config/experiment_schema.hpp"
 #include "config/layers.hpp"
 #include "experiment/catalog.hpp"
@@ -124,10 +125,8 @@ int plugins_command(const Arguments& arguments) {
     found = true;
   }
   if (!found) {
-    std::string available;
-    for (const auto& name : ids) available += (available.empty() ? "" : ", ") + name;
     fail(ErrorCode::kNotFound, "no plugin \"", id, "\"", did_you_mean(id, ids),
-         "; available: ", available.empty() ? "none" : available);
+         "; available: ", ids.empty() ? "none" : list_text(ids));
   }
   return 0;
 }

@@ -1,12 +1,12 @@
 #include <iostream>
 
+#include "analysis/report.hpp"
 #include "app/commands.hpp"
-#include "experiment/report.hpp"
 
 namespace palimpsest::app {
 
 int show_command(const Arguments& arguments) {
-  std::cout << experiment::report(std::filesystem::path(arguments.positional.front()));
+  std::cout << analysis::report(std::filesystem::path(arguments.positional.front()));
   return 0;
 }
 

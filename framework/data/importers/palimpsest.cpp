@@ -14,6 +14,8 @@
 //       "split": "teach"}]}                   teach or test; required of a paraphrase
 //
 // Unknown fields are refused.
+#include <cstddef>
+
 #include "data/fact_importer.hpp"
 
 namespace palimpsest::data {

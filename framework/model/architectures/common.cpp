@@ -2,8 +2,10 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -60,14 +62,12 @@ void read_scaling(const nlohmann::json& json, std::string_view origin, RotaryCon
 Activation read_activation(Fields& fields, std::string_view key, std::string_view fallback) {
   const std::string name = fields.text(key, fallback);
   std::vector<std::string> available;
-  std::string list;
   for (const NamedActivation& known : kActivations) {
     if (known.name == name) return known.activation;
     available.emplace_back(known.name);
-    list += cat(list.empty() ? "" : ", ", known.name);
   }
   fail(ErrorCode::kUnsupported, fields.origin(), ": ", key, " \"", name, "\" is not supported",
-       did_you_mean(name, available), "; available: ", list);
+       did_you_mean(name, available), "; available: ", list_text(available));
 }
 
 void read_heads(Fields& fields, std::string_view hidden, std::string_view heads, Config& config) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -23,14 +24,12 @@ std::span<const Architecture* const> architectures() { return kArchitectures; }
 
 const Architecture& find_architecture(std::string_view model_type, std::string_view origin) {
   std::vector<std::string> available;
-  std::string list;
   for (const Architecture* architecture : kArchitectures) {
     if (architecture->model_type == model_type) return *architecture;
     available.emplace_back(architecture->model_type);
-    list += cat(list.empty() ? "" : ", ", architecture->model_type);
   }
   fail(ErrorCode::kUnsupported, origin, ": model_type \"", model_type, "\" is not supported",
-       did_you_mean(model_type, available), "; available: ", list);
+       did_you_mean(model_type, available), "; available: ", list_text(available));
 }
 
 StoredName stored_name(const Architecture& architecture, std::string_view canonical) {

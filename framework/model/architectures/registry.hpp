@@ -2,7 +2,6 @@
 // are called; the decoder never asks which family it runs.
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>

@@ -1,6 +1,7 @@
 #include "model/tokenizer/bytes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iomanip>
 
 #include "base/error.hpp"

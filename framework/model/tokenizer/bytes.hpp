@@ -2,7 +2,6 @@
 // vocabularies of byte-level BPE are written. Pure functions; any thread.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,6 @@
 #include "model/tokenizer/encoder.hpp"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "base/error.hpp"

@@ -10,7 +10,6 @@
 #include <fstream>
 #include <iterator>
 #include <regex>
-#include <set>
 #include <string_view>
 
 #include "base/error.hpp"

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ios>
 #include <sstream>
 #include <string_view>
 #include <utility>

@@ -2,7 +2,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <ios>
 #include <set>
 #include <sstream>
 

@@ -4,7 +4,6 @@
 // and not killed.
 #pragma once
 
-#include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <memory>

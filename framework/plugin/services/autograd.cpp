@@ -3,6 +3,8 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cstddef>
+
 #include "base/error.hpp"
 #include "plugin/services/context.hpp"
 #include "plugin/services/tables.hpp"

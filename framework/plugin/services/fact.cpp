@@ -1,5 +1,6 @@
 // fact/1
 #include <array>
+#include <cstddef>
 #include <string_view>
 
 #include "base/error.hpp"

@@ -1,6 +1,8 @@
 // model/1
 #include <ATen/ATen.h>
 
+#include <cstddef>
+
 #include "base/error.hpp"
 #include "model/decoder.hpp"
 #include "plugin/services/context.hpp"

@@ -1,4 +1,6 @@
 // parameters/1
+#include <cstddef>
+
 #include "base/error.hpp"
 #include "plugin/services/context.hpp"
 #include "plugin/services/tables.hpp"

@@ -1,4 +1,6 @@
 // error/1, log/1, progress/1, cancel/1, random/1
+#include <cstddef>
+
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/progress.hpp"

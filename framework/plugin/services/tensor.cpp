@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <cstddef>
+
 #include "base/error.hpp"
 #include "plugin/services/context.hpp"
 #include "plugin/services/tables.hpp"

@@ -13,7 +13,6 @@
 #include <sstream>
 #include <string>
 #include <tuple>
-#include <vector>
 
 #include "editing/prompts.hpp"
 #include "editing/solve.hpp"

@@ -1,12 +1,10 @@
 // Accuracy on multiple-choice questions by the log-likelihood of the choices: general ability (HellaSwag, PIQA), which
 // neither edits nor the task are about. One row a set of questions and measuring point.
-#include <cmath>
 #include <cstdint>
 #include <map>
 #include <span>
 #include <string>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "palimpsest/sdk/likelihood.hpp"

@@ -4,7 +4,6 @@
 #include <span>
 #include <string>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "palimpsest/sdk/dataset_task.hpp"

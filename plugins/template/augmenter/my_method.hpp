@@ -1,7 +1,6 @@
 // The augmenter `my-method`: teaches a fact once more behind each of some openings, "Everyone knows that" + prompt.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <tuple>
 

@@ -1,11 +1,9 @@
 // Metrics and augmenters that load and are well described, and each break one promise of the contract.
-#include <array>
 #include <exception>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/services/autograd.h"

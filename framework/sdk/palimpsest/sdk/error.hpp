@@ -3,7 +3,6 @@
 #pragma once
 
 #include <exception>
-#include <functional>
 #include <new>
 #include <sstream>
 #include <stdexcept>

@@ -12,7 +12,6 @@
 #include <numbers>
 #include <numeric>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 

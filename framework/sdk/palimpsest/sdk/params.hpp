@@ -25,7 +25,6 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <utility>
 
 #include "palimpsest/descriptor.h"
 #include "palimpsest/sdk/error.hpp"

@@ -13,11 +13,7 @@
 // Exceptions may be thrown anywhere; they become a status and a sentence.
 #pragma once
 
-#include <cstring>
-#include <deque>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "palimpsest/entry.h"
 #include "palimpsest/sdk/host.hpp"
