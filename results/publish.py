@@ -4,7 +4,8 @@
     .palimpsest/venv/bin/python results/publish.py PROGRAM results/NAME/NAME.h5 [FOLDER]
 
 PROGRAM prints the table (`palimpsest`, or the one in the build folder); FOLDER is results/NAME unless given. The copy has
-everything but /plugin_files, which holds paths of the machine that ran it. Needs h5py, and h5repack of Debian's hdf5-tools.
+everything but /plugin_files, which holds paths of the machine that ran it, and the matrices of the edits, /updates/data, which are most of
+its bytes. Needs h5py, and h5repack of Debian's hdf5-tools.
 """
 
 import pathlib
@@ -16,6 +17,9 @@ import tempfile
 import h5py
 
 
+LEFT_OUT = ("plugin_files", "updates/data")
+
+
 def publish(program, source, folder):
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / source.name
@@ -23,7 +27,9 @@ def publish(program, source, folder):
         copy = pathlib.Path(scratch) / source.name
         shutil.copyfile(source, copy)
         with h5py.File(copy, "r+") as file:
-            file.pop("plugin_files", None)
+            for group in LEFT_OUT:
+                if group in file:
+                    del file[group]
         # HDF5 gives the place of what was deleted back only to a file that is written anew.
         packed = copy.with_suffix(".packed")
         subprocess.run(["h5repack", str(copy), str(packed)], check=True)
