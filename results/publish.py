@@ -3,9 +3,9 @@
 
     .palimpsest/venv/bin/python results/publish.py PROGRAM results/NAME/NAME.h5 [FOLDER]
 
-PROGRAM prints the table (`palimpsest`, or the one in the build folder); FOLDER is results/NAME unless given. The copy has
-everything but /plugin_files, which holds paths of the machine that ran it, and the matrices of the edits, /updates/data, which are most of
-its bytes. Needs h5py, and h5repack of Debian's hdf5-tools.
+PROGRAM prints the table (`palimpsest`, or the one in the build folder); FOLDER is results/NAME unless given. Left out of the
+copy are /plugin_files, which holds paths of the machine that ran it, and /updates/data, the matrices of the edits, which are
+most of the bytes. Needs h5py, and h5repack of Debian's hdf5-tools.
 """
 
 import pathlib
@@ -15,7 +15,6 @@ import sys
 import tempfile
 
 import h5py
-
 
 LEFT_OUT = ("plugin_files", "updates/data")
 

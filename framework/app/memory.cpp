@@ -23,7 +23,7 @@ constexpr double kAskedRows = 64, kAskedTokens = 16;  // of a forward that asks 
 constexpr double kScoredTokens = 4096;                // of a pass that scores texts (sdk/likelihood)
 constexpr double kScoredLogits = 1 << 24;             // numbers of the logits that targets are read from (sdk/probing)
 constexpr double kMomentRows = 8;                     // sequences of one forward (experiment/moments)
-constexpr double kMomentSlice = 512;                  // rows of a product that are widened at a time
+constexpr double kMomentPanel = 256;                  // columns of a product of keys (model/second_moment)
 constexpr double kContextRows = 22, kContextTokens = 20;  // prompts of one edit, and tokens before the subject's last
 constexpr double kSuffixTokens = 3;                       // of each from there on, target included
 constexpr double kBatchSuffixTokens = 256;                // of a batch's objective at a time (editing/spread)
@@ -125,7 +125,8 @@ class Counter {
     const double of_product = s.dtype == "float64" ? 8 : 4;
     phase.parts.push_back(beside_model(e_, "sums of " + std::to_string(static_cast<int>(layers)) + " layers, float64",
                                        layers * moment_matrix()));
-    phase.parts.push_back(beside_model(e_, "a product of keys", of_product * width * width + 8 * kMomentSlice * width));
+    // A panel, and once more as float64.
+    phase.parts.push_back(beside_model(e_, "a product of keys", (of_product + 8) * kMomentPanel * width));
     const double scores = 4 * 2 * tokens * static_cast<double>(m_.heads * s.block);
     phase.parts.push_back(beside_model(
         e_, "keys of a batch", tokens * width * (layers * weight_bytes() + of_product) + running(tokens) + scores));

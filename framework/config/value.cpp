@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace palimpsest::config {
 namespace {
@@ -167,15 +168,9 @@ std::string inline_toml(const Value& value) {
   if (value.is<std::int64_t>()) return std::to_string(value.as<std::int64_t>());
   if (value.is<double>()) return number_text(value.as<double>());
   if (value.is<std::string>()) return quote_toml(value.as<std::string>());
-  std::string out;
-  if (value.is<Array>()) {
-    for (const Value& item : value.as<Array>()) out += cat(out.empty() ? "" : ", ", inline_toml(item));
-    return cat("[", out, "]");
-  }
-  for (const Entry* entry : sorted(value.as<Table>())) {
-    out += cat(out.empty() ? "" : ", ", key_text(entry->key) + " = " + inline_toml(entry->value));
-  }
-  return cat("{", out, "}");
+  if (value.is<Array>()) return cat("[", list_text(value.as<Array>(), inline_toml), "]");
+  const auto pair = [](const Entry* entry) { return cat(key_text(entry->key), " = ", inline_toml(entry->value)); };
+  return cat("{", list_text(sorted(value.as<Table>()), pair), "}");
 }
 
 std::string canonical_toml(const Table& table) {

@@ -42,6 +42,12 @@ class PublishedResults(unittest.TestCase):
                 with self.subTest(study=folder.name, quote=quote.splitlines()[0]):
                     self.assertIn(quote, table)
 
+    def test_matrices_are_left_out(self):
+        for folder in self.studies():
+            with self.subTest(study=folder.name), h5py.File(folder / f"{folder.name}.h5") as file:
+                self.assertIn("updates", file)
+                self.assertNotIn("data", file["updates"])
+
     def test_what_is_published_names_no_path_of_the_machine(self):
         for folder in self.studies():
             with self.subTest(study=folder.name), tempfile.TemporaryDirectory() as scratch, h5py.File(folder / f"{folder.name}.h5") as file:
