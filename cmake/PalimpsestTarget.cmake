@@ -1,8 +1,8 @@
-# How a room and its tests become targets.
+# How a module and its tests become targets.
 
-# palimpsest_add_room(NAME [TORCH] SOURCES ... [LINK ...] [PRIVATE_LINK ...]): the static library palimpsest_NAME, alias
-# palimpsest::NAME, of framework/NAME. Includes read "NAME/file.hpp". TORCH: the room uses libtorch (through its precompiled headers).
-function(palimpsest_add_room name)
+# palimpsest_add_module(NAME [TORCH] SOURCES ... [LINK ...] [PRIVATE_LINK ...]): the static library palimpsest_NAME, alias
+# palimpsest::NAME, of framework/NAME. Includes read "NAME/file.hpp". TORCH: the module uses libtorch (through its precompiled headers).
+function(palimpsest_add_module name)
   cmake_parse_arguments(arg "TORCH" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(palimpsest_${name} STATIC ${arg_SOURCES})
   add_library(palimpsest::${name} ALIAS palimpsest_${name})

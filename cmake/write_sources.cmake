@@ -1,4 +1,4 @@
-# Writes OUTPUT, a header with one digest of what the host's stored numbers follow from: sources and build files of the rooms below
+# Writes OUTPUT, a header with one digest of what the host's stored numbers follow from: sources and build files of the modules below
 # SOURCE/framework that compute them, and BUILD, the compiler with its flags; only when that changes.
 #
 # Left out is what decides no stored number: the program's commands, the analysis, and what gathers results, speaks of them or watches
@@ -7,8 +7,8 @@ cmake_policy(VERSION 3.25)
 set(left_out "/(config/reference|experiment/(experiment_file|progress_view|runner|supervisor|trials)[a-z_]*)[.]"
   "/plugin/(conformance|testing)/")
 set(digests "${BUILD}")
-foreach(room abi base config data experiment model plugin results training)
-  set(folder "${SOURCE}/framework/${room}")
+foreach(module abi base config data experiment model plugin results training)
+  set(folder "${SOURCE}/framework/${module}")
   file(GLOB_RECURSE files "${folder}/*.cpp" "${folder}/*.hpp" "${folder}/*.h" "${folder}/CMakeLists.txt")
   foreach(pattern ${left_out})
     list(FILTER files EXCLUDE REGEX "${pattern}")

@@ -165,25 +165,6 @@ double curve_area(const std::vector<std::int64_t>& steps, const std::vector<doub
   return last > first ? area / (last - first) : kNaN;
 }
 
-Forgetting first_forgetting(double reference, const std::vector<std::int64_t>& steps,
-                            const std::vector<double>& outcomes) {
-  if (steps.size() != outcomes.size()) {
-    fail(ErrorCode::kInvalidArgument, "a fact with ", steps.size(), " steps and ", outcomes.size(), " outcomes");
-  }
-  Forgetting result;
-  result.held = !std::isnan(reference) && reference != 0;
-  if (!result.held) return result;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (std::isnan(outcomes[i])) continue;
-    result.step = steps[i];
-    if (outcomes[i] == 0) {
-      result.forgotten = true;
-      break;
-    }
-  }
-  return result;
-}
-
 double harmonic_mean(const std::vector<double>& values) {
   double sum = 0;
   bool none = false;

@@ -70,17 +70,16 @@ struct Interval {
   double high = 0.0;
   std::int64_t facts = 0;       // used, over all replicates
   std::int64_t replicates = 0;  // with at least one of them
-  std::int64_t undefined =
-      0;                    // resamples without a value (a ratio with nothing below the line), left out of the interval
-  bool facts_only = false;  // one replicate: the interval says nothing about how replicates differ
-  bool too_few = false;     // facts for a difference: chance alone gives one as large with more than 5 %
+  std::int64_t undefined = 0;   // resamples without a value (a ratio over nothing), left out of the interval
+  bool facts_only = false;      // one replicate: the interval says nothing about how replicates differ
+  bool too_few = false;         // facts for a difference: chance alone gives one as large with more than 5 %
 
   // "replicates and facts" or "facts only".
   std::string_view levels() const { return facts_only ? "facts only" : "replicates and facts"; }
 };
 
-// --- Two-level bootstrap: replicates are drawn with repetition, then the facts within each; with one replicate the
-// facts only ---
+// --- Two-level bootstrap ---
+// Replicates are drawn with repetition, then the facts within each; with one replicate the facts only.
 
 // One resample: for each drawn replicate its index, and for each group of facts ("rows") the drawn indices.
 struct ResampledReplicate {
@@ -116,8 +115,7 @@ bool varies(const OutcomeReplicates& outcomes);
 // |S_t| / |S_r|.
 Interval net_ratio_interval(const OutcomeReplicates& outcomes, const BootstrapOptions& options);
 
-// --- Tests
-// -------------------------------------------------------------------------------------------------------------------
+// --- Tests ---
 
 struct PermutationResult {
   double p = 0.0;             // two-sided; NaN without differences
@@ -143,8 +141,7 @@ inline constexpr double kFewestDeals = 40;
 // Holm's step-down adjustment, in the order given. NaN stays NaN and does not count as a test.
 std::vector<double> holm_adjusted(const std::vector<double>& p);
 
-// --- Smallest detectable difference: 80 % power, 5 % two-sided, normal approximation
-// ---------------------------------------------------------------------------
+// --- Smallest detectable difference: 80 % power, 5 % two-sided, normal approximation ---
 
 // z(0.975) + z(0.8): the smallest detectable difference is so many standard errors.
 inline constexpr double kPowerFactor = 1.959963984540054 + 0.8416212335729143;
@@ -156,32 +153,19 @@ double smallest_detectable_unpaired(std::int64_t n_a, std::int64_t n_b, double p
 // (n + 2). 60 facts, d = 0.25: 0.18.
 double smallest_detectable_paired(std::int64_t n, double discordant_share);
 
-// --- Curves
-// ------------------------------------------------------------------------------------------------------------------
+// --- Curves ---
 
 // The area under the curve by trapezoids, divided by the range of the steps: the mean height of the curve, 1 for full
 // retention throughout. Steps strictly increase (Error(kInvalidArgument) otherwise); points with NaN are left out; NaN
 // for fewer than two.
 double curve_area(const std::vector<std::int64_t>& steps, const std::vector<double>& values);
 
-// When one fact is first measured as forgotten.
-struct Forgetting {
-  bool held = false;       // it succeeded at the reference: only such facts can be forgotten
-  bool forgotten = false;  // at some measured step
-  std::int64_t step = 0;   // the first such step; the last measured one where it was never forgotten
-};
-// `outcomes[i]` at `steps[i]`, NaN is missing; `reference` NaN counts as not held.
-Forgetting first_forgetting(double reference, const std::vector<std::int64_t>& steps,
-                            const std::vector<double>& outcomes);
-
-// --- Scores
-// ------------------------------------------------------------------------------------------------------------------
+// --- Scores ---
 
 // The harmonic mean of shares; 0 as soon as one is 0, NaN as soon as one is missing. There is at least one.
 double harmonic_mean(const std::vector<double>& values);
 
-// --- Sentences
-// ---------------------------------------------------------------------------------------------------------------
+// --- Sentences ---
 
 enum class Verdict { kMore, kLess, kNoDifference, kTooFewFacts, kNotMeasured };
 // From the interval of a difference: above 0, below 0, or neither; above or below says nothing of too few facts.

@@ -44,7 +44,9 @@ void add_baseline_columns(Table& table, const std::string& which, const std::str
   add("regained_", "row", cat("rows that succeed and did not at the reference, ", reference), Whole());
   add("area_", "1",
       cat("mean height of the retention curve over the steps of this fine-tuning (trapezoids), from the model that "
-          "it starts from; a model that stopped earlier stays as it was; reference: ",
+          "it starts from; a model that stopped earlier stays as it was, and between its own measurements a model lies "
+          "on the "
+          "line; reference: ",
           reference, "; NaN but at the last point of a fine-tuning"),
       Reals());
   add("forgotten_", "row",
@@ -153,9 +155,12 @@ std::int64_t held_facts(const Series::Replicated& reference, const Series::Repli
   return static_cast<std::int64_t>(facts.size());
 }
 
-// The points of one fine-tuning, in order, with the model that entered it first where step 0 was not measured.
-std::vector<std::pair<std::int64_t, Point>> curve_of(const Series& series, std::int64_t ordinal) {
-  std::vector<std::pair<std::int64_t, Point>> curve;
+// The points of one fine-tuning with their steps, in order; the model that entered it is the first where step 0 was not
+// measured.
+using Curve = std::vector<std::pair<std::int64_t, Point>>;
+
+Curve curve_of(const Series& series, std::int64_t ordinal) {
+  Curve curve;
   const Point* before = nullptr;
   for (const auto& [point, values] : series.points) {
     if (point.ordinal < ordinal) {
@@ -171,55 +176,81 @@ std::vector<std::pair<std::int64_t, Point>> curve_of(const Series& series, std::
   return curve;
 }
 
-// What is known at a point of a curve, where some models ended their fine-tuning earlier: these stay as they were.
-void carry_forward(Series::Replicated& known, const Series::Replicated& at_point) {
-  for (const auto& [replicate, values] : at_point) {
-    auto& rows = known[replicate];
-    // A model from before the edits stands for the one of each edit until these are measured.
-    if (!values.empty() && !values.rbegin()->first.edit.empty()) {
-      std::erase_if(rows, [](const auto& row) { return row.first.edit.empty(); });
+// One row in the course of a fine-tuning, by step: 1 for a success, 0, or NaN where it is missing.
+using Course = std::map<std::int64_t, double>;
+
+// The courses of the rows of one replicate, each at its own model's steps: the last one is where that model stopped. A
+// model from before the edits is the beginning of each edit's.
+std::map<Unit, Course> courses_of(const Series& series, const Curve& curve, std::int64_t replicate) {
+  std::map<Unit, Course> courses;
+  for (const auto& [step, point] : curve) {
+    const auto& replicated = *series.at(point);
+    const auto found = replicated.find(replicate);
+    if (found == replicated.end()) continue;
+    for (const auto& [unit, value] : found->second) {
+      const std::int64_t own =
+          step > 0 && point.stage == "finetuned" ? series.end_of.at({point, replicate, unit.edit}) : step;
+      courses[unit][own] = std::isnan(value) ? kNaN : value != 0;
     }
-    for (const auto& [unit, value] : values) rows[unit] = value;
   }
+  if (courses.empty() || courses.rbegin()->first.edit.empty()) return courses;
+  for (auto& [unit, course] : courses) {
+    const auto shared = courses.find({"", unit.fact, unit.repeat});
+    if (!unit.edit.empty() && shared != courses.end()) course.insert(shared->second.begin(), shared->second.end());
+  }
+  std::erase_if(courses, [](const auto& one) { return one.first.edit.empty(); });
+  return courses;
+}
+
+// The value on the straight line between the steps at which the row was measured; after the last of them, where its
+// model stopped, as it was there. NaN before the first, and between a value and a missing one.
+double value_at(const Course& course, std::int64_t step) {
+  const auto next = course.lower_bound(step);
+  if (next == course.end()) return course.rbegin()->second;
+  if (next->first == step) return next->second;
+  if (next == course.begin()) return kNaN;
+  const auto last = std::prev(next);
+  const double way = static_cast<double>(step - last->first) / static_cast<double>(next->first - last->first);
+  return last->second + way * (next->second - last->second);
+}
+
+// The mean height of the retention curve. Models are measured at steps of their own where they stop by themselves, so
+// the curve's height at a step is that of all models there, on their own lines.
+double area_of(const std::vector<Course>& courses) {
+  std::set<std::int64_t> measured;
+  for (const auto& course : courses) {
+    for (const auto& [step, value] : course) measured.insert(step);
+  }
+  const std::vector<std::int64_t> steps(measured.begin(), measured.end());
+  std::vector<double> retained;
+  for (const auto step : steps) {
+    Mean now;  // leaves out what is missing
+    for (const auto& course : courses) now.add(value_at(course, step));
+    retained.push_back(now.value());
+  }
+  return curve_area(steps, retained);
 }
 
 void add_curve(const Series& series, const Point& reference, std::int64_t ordinal, Baseline& out) {
   const auto curve = curve_of(series, ordinal);
-  const auto& at_reference = *series.at(reference);
-  std::vector<std::int64_t> steps;
-  std::vector<double> retained;
-  Series::Replicated known;
-  for (const auto& [step, point] : curve) {
-    carry_forward(known, *series.at(point));
-    steps.push_back(step);
-    retained.push_back(total_of(outcomes_between(at_reference, known)).retention());
+  std::vector<Course> held;  // of the rows that succeed at the reference
+  for (const auto& [replicate, values] : *series.at(reference)) {
+    for (auto& [unit, course] : courses_of(series, curve, replicate)) {
+      const double before = reference_value(values, unit);
+      if (before != 0 && !std::isnan(before)) held.push_back(std::move(course));
+    }
   }
-  out.area = curve_area(steps, retained);
+  out.area = area_of(held);
 
   // Each row's own first step; those that never fail count as later than all others.
-  std::int64_t held = 0;
   std::vector<std::int64_t> firsts;
-  for (const auto& [replicate, values] : at_reference) {
-    // At the reference a row may stand for all edits, so the rows are those of the curve.
-    std::map<Unit, std::vector<double>> rows;
-    for (std::size_t i = 0; i < curve.size(); ++i) {
-      const auto& replicated = *series.at(curve[i].second);
-      const auto at_point = replicated.find(replicate);
-      if (at_point == replicated.end()) continue;
-      for (const auto& [unit, value] : at_point->second) {
-        auto [row, is_new] = rows.try_emplace(unit, std::vector<double>(curve.size(), kNaN));
-        row->second[i] = value;
-      }
-    }
-    for (const auto& [unit, outcomes] : rows) {
-      const auto forgetting = first_forgetting(reference_value(values, unit), steps, outcomes);
-      held += forgetting.held;
-      if (forgetting.forgotten) firsts.push_back(forgetting.step);
-    }
+  for (const auto& course : held) {
+    const auto failed = std::find_if(course.begin(), course.end(), [](const auto& at) { return at.second == 0; });
+    if (failed != course.end()) firsts.push_back(failed->first);
   }
   out.forgotten = static_cast<std::int64_t>(firsts.size());
   std::sort(firsts.begin(), firsts.end());
-  const auto half = static_cast<std::size_t>((held + 1) / 2);
+  const std::size_t half = (held.size() + 1) / 2;
   if (half > 0 && firsts.size() >= half) out.first_forgotten = static_cast<double>(firsts[half - 1]);
 }
 

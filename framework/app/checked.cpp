@@ -16,7 +16,7 @@
 #include "experiment/devices.hpp"
 #include "experiment/moments.hpp"
 #include "experiment/trials.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::app {
@@ -76,8 +76,7 @@ class Checker {
   void warn_without_control(const std::vector<config::Cell>& cells) {
     std::set<std::string> edited, control;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      const auto& stages = cells[i].experiment.experiment.stages;
-      if (std::find(stages.begin(), stages.end(), "finetune") == stages.end()) continue;
+      if (!cells[i].experiment.experiment.has(config::StageKind::kFinetune)) continue;
       (found_.plan->unedited(i) ? control : edited).insert(cells[i].experiment.task.id);
     }
     for (const auto& task : edited) {

@@ -57,7 +57,7 @@ class Estimator {
   }
 
   Estimate run() {
-    for (const auto& node : plan_.nodes()) made_.seconds[node.node.id] = seconds(node);
+    for (const auto& node : plan_.nodes()) made_.seconds[node.id] = seconds(node);
     return made_;
   }
 
@@ -108,9 +108,9 @@ class Estimator {
   }
 
   double stage(const config::Experiment& e, const experiment::PlanNode& node) const {
-    const std::string& kind = e.experiment.stages.at(node.place.stages - 1);
-    if (kind == "finetune") return training(e);
-    if (kind != "edit" || plan_.unedited(node.cell)) return 0;
+    const config::StageKind kind = stage_to(e, node.place);
+    if (kind == config::StageKind::kFinetune) return training(e);
+    if (kind == config::StageKind::kReapply || plan_.unedited(node.cell)) return 0;
     const double facts = node.place.fact ? 1 : static_cast<double>(e.facts.edited);
     return facts * small(e, kEditPasses * kEditRows * kEditTokens, 2);
   }

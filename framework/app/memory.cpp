@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/memory_training.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/product.hpp"
 
 namespace palimpsest::app {
@@ -39,14 +39,11 @@ class Counter {
     if (!sizes_.needs.second_moments.empty() && sizes_.edits) all.push_back(moments());
     if (sizes_.edits) all.push_back(editing());
     if (sizes_.edits && e_.facts.selection == "matched") all.push_back(matching());
-    if (has_stage("finetune")) all.push_back(finetuning());
+    if (e_.experiment.has(config::StageKind::kFinetune)) all.push_back(finetuning());
     return all;
   }
 
  private:
-  bool has_stage(const char* name) const {
-    return std::find(e_.experiment.stages.begin(), e_.experiment.stages.end(), name) != e_.experiment.stages.end();
-  }
   double weight_bytes() const { return e_.model.dtype == "bfloat16" ? 2 : 4; }
 
   void add_widened_head(MemoryPhase& phase) const {
@@ -78,7 +75,7 @@ class Counter {
   MemoryPhase entered(std::string name) const {
     MemoryPhase phase = opened(std::move(name));
     const auto& stages = e_.experiment.stages;
-    const bool tuned = std::find(stages.begin(), stages.end() - 1, "finetune") != stages.end() - 1;
+    const bool tuned = std::find(stages.begin(), stages.end() - 1, config::StageKind::kFinetune) != stages.end() - 1;
     if (tuned) phase.parts.push_back(beside_model(e_, "weights tuned before", weight_bytes() * numbers_));
     if (sizes_.edits) phase.parts.push_back(beside_model(e_, "edited matrices", edited_matrices()));
     return phase;

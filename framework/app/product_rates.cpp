@@ -40,8 +40,7 @@ double product_rate(at::ScalarType dtype) {
 }
 
 bool multiplies_in_bfloat16(const config::Experiment& experiment) {
-  const auto& stages = experiment.experiment.stages;
-  const bool trains = std::find(stages.begin(), stages.end(), "finetune") != stages.end();
+  const bool trains = experiment.experiment.has(config::StageKind::kFinetune);
   return config::device_type(experiment.model.device) == "cpu" &&
          (experiment.model.dtype == "bfloat16" || (trains && experiment.training.precision == "bfloat16_autocast"));
 }

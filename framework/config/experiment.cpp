@@ -1,5 +1,8 @@
 #include "config/experiment.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/text.hpp"
 #include "config/experiment_maker.hpp"
 
@@ -116,7 +119,11 @@ void Maker::read_experiment() {
   out.seed = from.integer("seed");
   out.replicates = from.integer("replicates");
   out.swap_roles = from.boolean("swap_roles");
-  out.stages = from.list<std::string>("stages");
+  for (const auto& name : from.list<std::string>("stages")) {
+    // One of them: the schema has checked it, and what it refused is no stage.
+    const auto* kind = std::find(std::begin(kStageKinds), std::end(kStageKinds), name);
+    if (kind != std::end(kStageKinds)) out.stages.push_back(static_cast<StageKind>(kind - std::begin(kStageKinds)));
+  }
   const std::string output = from.text("output").empty() ? "results/" + out.name : from.text("output");
   out.output = (check_.locations.working / output).lexically_normal();
   Table& resolved = made_.resolved.find("experiment")->value.as<Table>();

@@ -5,6 +5,7 @@
 // is made.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -30,18 +31,25 @@ struct PathValue {
 struct PluginChoice {
   std::string id;       // "" when the stages use no such plugin and the file names none
   std::string version;  // the plugin's own
-  std::map<std::string, Value>
-      parameters;     // defaults filled; a parameter without default that nobody set is absent; paths absolute
+  // Defaults filled; a parameter without default that nobody set is absent; paths absolute.
+  std::map<std::string, Value> parameters;
   Position position;  // of the table, for later errors (a layer out of range)
 };
+
+// What a cell does to its model, one after the other.
+enum class StageKind { kEdit, kFinetune, kReapply };
+inline constexpr const char* kStageKinds[] = {"edit", "finetune", "reapply"};  // as files name them
+constexpr const char* name_of(StageKind kind) { return kStageKinds[static_cast<std::size_t>(kind)]; }
 
 struct ExperimentSection {
   std::string name;
   std::int64_t seed = 0;
   std::int64_t replicates = 0;
   bool swap_roles = false;
-  std::vector<std::string> stages;  // edit, finetune, reapply
-  std::filesystem::path output;     // absolute folder; need not exist
+  std::vector<StageKind> stages;
+  std::filesystem::path output;  // absolute folder; need not exist
+
+  bool has(StageKind kind) const { return std::find(stages.begin(), stages.end(), kind) != stages.end(); }
 };
 
 struct ModelSection {

@@ -9,8 +9,8 @@ void Maker::check_stages() {
   if (stages.empty()) {
     add("experiment", "stages", "found an empty list, expected at least one of \"edit\", \"finetune\", \"reapply\"");
   }
-  const auto edit = std::find(stages.begin(), stages.end(), "edit");
-  const auto reapply = std::find(stages.begin(), stages.end(), "reapply");
+  const auto edit = std::find(stages.begin(), stages.end(), StageKind::kEdit);
+  const auto reapply = std::find(stages.begin(), stages.end(), StageKind::kReapply);
   if (reapply < edit) {
     add("experiment", "stages",
         "found \"reapply\" before any \"edit\", expected an \"edit\" whose updates it can add again");
@@ -62,7 +62,7 @@ void Maker::check_edit() {
 }
 
 void Maker::check_training() {
-  if (!uses("finetune")) return;
+  if (!made_.experiment.has(StageKind::kFinetune)) return;
   const TrainingSection& training = made_.training;
   if (clean({"training.max_steps", "training.epochs"}) && training.max_steps == 0 && training.epochs == 0) {
     add("training", "max_steps", "found 0 here and in training.epochs, expected one of them above 0");

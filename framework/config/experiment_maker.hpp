@@ -40,11 +40,6 @@ class Maker {
   }
 
  private:
-  bool uses(std::string_view stage) const {
-    const auto& stages = made_.experiment.stages;
-    return std::find(stages.begin(), stages.end(), stage) != stages.end();
-  }
-
   bool clean(std::initializer_list<const char*> keys) const {
     return std::none_of(keys.begin(), keys.end(), [&](const char* key) { return check_.failed.contains(key); });
   }

@@ -67,10 +67,11 @@ PluginChoice Maker::plugin(const std::string& name, const std::string& default_i
 
 void Maker::read_plugins() {
   // An unknown stage hides which plugins are needed: then only those that the file names are checked.
-  made_.editor = plugin("editor", "", uses("edit"));
-  made_.augmenter = plugin("augmenter", kNone, uses("edit"));
-  made_.task = plugin("task", "", uses("finetune"));
-  made_.freeze_policy = plugin("freeze_policy", kNone, uses("finetune"));
+  const bool edits = made_.experiment.has(StageKind::kEdit), tunes = made_.experiment.has(StageKind::kFinetune);
+  made_.editor = plugin("editor", "", edits);
+  made_.augmenter = plugin("augmenter", kNone, edits);
+  made_.task = plugin("task", "", tunes);
+  made_.freeze_policy = plugin("freeze_policy", kNone, tunes);
 
   const Entry* metrics = root_.find("metric");
   if (!metrics || (metrics->value.is<Array>() && metrics->value.as<Array>().empty())) {

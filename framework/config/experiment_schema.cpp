@@ -1,9 +1,11 @@
 #include "config/experiment_schema.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/error.hpp"
+#include "config/experiment.hpp"
 
 namespace palimpsest::config {
 namespace {
@@ -103,7 +105,7 @@ TableSpec experiment() {
            "What happens to the model, in this order: `edit` applies the editor to the edited facts, `finetune` trains "
            "on the task, `reapply` adds the recorded updates of the last edit once more. Any sequence is legal.")
            .or_else(list<std::string>({"edit", "finetune"}))
-           .one_of({"edit", "finetune", "reapply"}),
+           .one_of({std::begin(kStageKinds), std::end(kStageKinds)}),
        integer(
            "seed", 1,
            "Every random stream derives from it: roles, data order, sampling. Replicate r uses `seed` + r, and pair k "
@@ -243,7 +245,8 @@ TableSpec edit() {
            "target", {"new", "true"},
            "What is written into the edited facts. `new`: target_new. `true`: their own true answer, which the "
            "unedited model gives already: the control `edited_true`, edited but with nothing new in it. All outcomes "
-           "of the edited facts are then about the true answer.")},
+           "of the edited facts are then about the true answer, and intrinsic facts whose answer is one of these in "
+           "their relation are left out.")},
       false,
       false};
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "config/cell_maker.hpp"
 
 namespace palimpsest::config {
@@ -65,11 +66,9 @@ class SearchExpander {
       return experiment.resolved.find(table)->value.as<Table>().find(key)->value.position;
     };
     const auto& stages = experiment.experiment.stages;
-    if (stages != std::vector<std::string>{"edit"}) {
-      std::string found;
-      for (const auto& stage : stages) found += cat(found.empty() ? "\"" : ", \"", stage, "\"");
+    if (stages != std::vector{StageKind::kEdit}) {
       check_.add(place("experiment", "stages"), "experiment.stages",
-                 cat("found [", found,
+                 cat("found [", list_text(stages, [](StageKind stage) { return in_quotes(name_of(stage)); }),
                      "], expected [\"edit\"] with [tune]: editors are chosen by what they write, never by what of it "
                      "survives"));
     }

@@ -21,8 +21,8 @@ inline constexpr std::size_t kMaxCells = 100000;
 
 struct Cell {
   std::string name;  // unique in the experiment; letters, digits and . _ = + , - only; at most 160 bytes: a file name
-  std::vector<std::pair<std::string, std::string>>
-      coordinates;  // swept dotted key (or "variant") -> value, in axis order
+  // Swept dotted key (or "variant") -> value, in axis order.
+  std::vector<std::pair<std::string, std::string>> coordinates;
   int replicate = 0;
   // Roles are drawn with `roles_seed`. With swap_roles, replicates 2k and 2k+1 have the same one and the second
   // exchanges the roles (`swapped`), so that each fact is its own control.
@@ -48,7 +48,8 @@ Expansion expand_all(const Document& document, const PluginCatalog& catalog, con
 std::vector<Cell> expand(const Document& document, const PluginCatalog& catalog, const Locations& locations);
 
 // The experiment's resolved text with a table [cell]: name, replicate, roles_seed, swapped, seed, coordinates. Without
-// what cannot change a number: plugin_path, experiment.output, run.jobs, run.node_seconds, run.node_memory.
+// what cannot change a number: plugin_path, experiment.output, run.jobs, run.node_seconds, run.node_memory,
+// second_moments.layers_at_once, and the index of model.device.
 std::string to_toml(const Cell& cell);
 
 }  // namespace palimpsest::config

@@ -19,9 +19,9 @@ namespace palimpsest::data {
 struct Probe {
   std::string kind;    // paraphrase, neighbourhood, portability, locality, or a user's own lower-case word
   std::string prompt;  // as the model reads it: the subject is written out
-  std::string target;  // the expected continuation; "" = the fact's target_true
-  std::string
-      split;  // "teach": augmenters see it; "test": metrics see it; "": belongs to neither side (not a paraphrase)
+  std::string target;  // the probe's own answer; "" where it has none (docs/facts.md: what each kind then asks for)
+  // "teach": augmenters see it; "test": metrics see it; "": belongs to neither side (not a paraphrase).
+  std::string split;
 
   bool operator==(const Probe&) const = default;
 };
@@ -40,7 +40,8 @@ struct Fact {
   bool operator==(const Fact&) const = default;
 };
 
-inline constexpr std::array<std::string_view, 4> kProbeKinds = {"paraphrase", "neighbourhood", "portability",
+inline constexpr std::string_view kPortability = "portability";  // the consequences of a fact's answer
+inline constexpr std::array<std::string_view, 4> kProbeKinds = {"paraphrase", "neighbourhood", kPortability,
                                                                 "locality"};
 
 // The template with the subject written out.

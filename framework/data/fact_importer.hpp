@@ -21,8 +21,8 @@ struct ImporterOption {
 struct FactImporter {
   std::string_view name;
   std::string_view summary;
-  std::vector<std::string_view>
-      signature;  // top-level fields that every row of this format, and of no other, has together
+  // Top-level fields that every row of this format, and of no other, has together.
+  std::vector<std::string_view> signature;
   std::vector<ImporterOption> options;
   // One row to one fact. What is wrong goes to the reader's errors; `warnings` take `...` sentences without place.
   Fact (*read)(const RowReader& row, const std::map<std::string, std::string>& options,

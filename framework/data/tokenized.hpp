@@ -1,4 +1,4 @@
-// Where facts meet a tokenizer. The rest of this room knows texts only.
+// Where facts meet a tokenizer. The rest of this module knows texts only.
 #pragma once
 
 #include <span>

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/rng.hpp"
+#include "data/text.hpp"
 #include "data/tokenized.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "results/reader.hpp"
@@ -23,27 +24,25 @@ constexpr std::int64_t kCandidatesPerControl = 8;
 // Who of the lot's candidates is intrinsic: those whose margins are nearest to the edited facts'. Where replicates
 // exchange their roles, the facts that the paired one edits come first, whatever their margins: each fact is then its
 // own control, and the remaining places, of which there are some (config/experiment_checks.cpp), are filled by margin.
-Roles match(const data::Roles& lot, const std::vector<double>& edited_margins,
+Roles match(const data::Lot& lot, const std::vector<double>& edited_margins,
             const std::vector<double>& candidate_margins, const config::Cell& cell) {
   const config::FactsSection& f = cell.experiment.facts;
   const auto exchanged = cell.paired ? static_cast<std::size_t>(lot.exchanged) : std::size_t{0};
-  const auto edited = static_cast<std::int64_t>(lot.edited.size());
   const std::int64_t wanted = f.intrinsic - static_cast<std::int64_t>(exchanged);
-  const std::int64_t per_edited = (wanted + edited - 1) / edited;
-  const auto found =
-      data::match_by_margin(edited_margins, std::span(candidate_margins).subspan(exchanged),
-                            f.caliper > 0 ? f.caliper : std::numeric_limits<double>::infinity(), per_edited);
-  Roles roles{lot.edited, {lot.intrinsic.begin(), lot.intrinsic.begin() + static_cast<std::ptrdiff_t>(exchanged)}, 0};
-  std::int64_t left = wanted;
-  // The nearest of each edited fact, then the next of each, until the places are filled.
-  for (std::size_t round = 0; round < static_cast<std::size_t>(per_edited); ++round) {
+  const auto found = data::match_by_margin(edited_margins, std::span(candidate_margins).subspan(exchanged),
+                                           f.caliper > 0 ? f.caliper : std::numeric_limits<double>::infinity(), wanted);
+  Roles roles{lot.edited,
+              {lot.intrinsic.begin(), lot.intrinsic.begin() + static_cast<std::ptrdiff_t>(exchanged)},
+              found.unmatched};
+  // The nearest of each edited fact, then the next of each.
+  bool more = true;
+  for (std::size_t round = 0; std::exchange(more, false); ++round) {
     for (const auto& own : found.matches) {
-      if (round >= own.size() || left == 0) continue;
+      if (round >= own.size()) continue;
       roles.intrinsic.push_back(lot.intrinsic[exchanged + static_cast<std::size_t>(own[round])]);
-      --left;
+      more = true;
     }
   }
-  if (left > 0) roles.unmatched = found.unmatched;
   if (roles.intrinsic.empty()) {
     fail(ErrorCode::kOutOfRange, "no intrinsic fact lies within facts.caliper = ", f.caliper,
          " nat of an edited fact's margin; raise it");
@@ -58,6 +57,8 @@ data::Fact rewritten_to_true(data::Fact fact) {
          " has no true answer; set facts.known = true, or edit.target = \"new\"");
   }
   fact.target_new = std::exchange(fact.target_true, "");
+  // What such a probe expects follows from the answer that is not written.
+  std::erase_if(fact.probes, [](const data::Probe& p) { return p.kind == data::kPortability && !p.target.empty(); });
   return fact;
 }
 
@@ -81,8 +82,8 @@ std::vector<data::Fact> load_considered_facts(const config::Experiment& e, const
   return facts;
 }
 
-data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& facts,
-                     const std::vector<Knowledge>& knowledge) {
+data::Lot draw_lot(const config::Cell& cell, const std::vector<data::Fact>& facts,
+                   const std::vector<Knowledge>& knowledge) {
   const config::FactsSection& f = cell.experiment.facts;
   std::vector<std::int64_t> pool;
   std::int64_t known = 0;
@@ -102,7 +103,7 @@ data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& fa
     intrinsic = std::max(intrinsic, std::min(size - f.edited, kCandidatesPerControl * f.intrinsic));
   for (;; intrinsic = std::max(f.intrinsic, intrinsic * 3 / 4)) {
     try {
-      return data::assign_roles(facts, pool, f.edited, intrinsic, cell.roles_seed, cell.swapped);
+      return data::draw_lot(facts, pool, f.edited, intrinsic, cell.roles_seed, cell.swapped);
     } catch (const Error& error) {
       // The constraints between roles leave fewer candidates than the pool has facts.
       if (error.code() != ErrorCode::kOutOfRange || intrinsic == f.intrinsic) throw;
@@ -113,7 +114,7 @@ data::Roles draw_lot(const config::Cell& cell, const std::vector<data::Fact>& fa
 Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& facts,
                    const std::vector<Knowledge>& knowledge, const model::Model& model, const std::vector<State>& edits,
                    bool isolated, const std::string& target) {
-  const data::Roles lot = draw_lot(cell, facts, knowledge);
+  const data::Lot lot = draw_lot(cell, facts, knowledge);
   if (cell.experiment.facts.selection != "matched") return {lot.edited, lot.intrinsic, 0};
 
   const auto margins = [&](const model::Parameters& weights, const std::vector<std::int64_t>& which, bool edited) {
@@ -142,9 +143,10 @@ Roles assign_roles(const config::Cell& cell, const std::vector<data::Fact>& fact
 }
 
 void save_roles(const Roles& roles, const std::filesystem::path& folder) {
-  results::Table table{"/roles", "", {}};
-  table.columns = {{"fact", "1", "index among the considered facts", std::vector<std::int64_t>()},
-                   {"edited", "1", "edited; otherwise intrinsic", std::vector<results::Bool>()}};
+  results::Table table{"/roles",
+                       "",
+                       {results::integer_column("fact", "1", "index among the considered facts"),
+                        results::truth_column("edited", "edited; otherwise intrinsic")}};
   for (const auto i : roles.edited) table.append_row({i, true});
   for (const auto i : roles.intrinsic) table.append_row({i, false});
   results::Writer writer;
@@ -161,6 +163,22 @@ Roles load_roles(const std::filesystem::path& folder) {
   Roles roles;
   for (std::size_t i = 0; i < table.rows(); ++i) (bool(edited[i]) ? roles.edited : roles.intrinsic).push_back(facts[i]);
   roles.unmatched = reader.attribute<std::int64_t>("/roles", "unmatched");
+  return roles;
+}
+
+Roles without_written_answers(Roles roles, const std::vector<data::Fact>& facts) {
+  const auto answer = [&](std::int64_t index) {
+    const data::Fact& fact = facts[static_cast<std::size_t>(index)];
+    return std::pair(fact.relation, data::fold_text(fact.target_true));
+  };
+  std::set<std::pair<std::string, std::string>> written;
+  for (const auto i : roles.edited) written.insert(answer(i));
+  const auto left_out = std::erase_if(roles.intrinsic, [&](std::int64_t i) { return written.contains(answer(i)); });
+  if (left_out > 0 && roles.intrinsic.empty()) {
+    fail(ErrorCode::kOutOfRange,
+         "edit.target is \"true\", and each intrinsic fact's answer is one that is written into an edited fact of its "
+         "relation: none is left as a control; raise facts.intrinsic, or take relations with more answers");
+  }
   return roles;
 }
 

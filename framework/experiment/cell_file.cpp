@@ -264,9 +264,8 @@ void write_cell_file(Workshop& workshop) {
     const PlanNode& node = plan.find(id);
     if (node.kind == NodeKind::kKnowledge || node.kind == NodeKind::kRoles) continue;
     record.append(StageRecord::load(workshop.stored(node)));
-    const bool edits =
-        node.kind == NodeKind::kStage && cell.experiment.experiment.stages[node.place.stages - 1] == "edit";
-    if (edits) last_edits[node.place.fact] = &node;
+    if (node.kind == NodeKind::kStage && stage_to(cell.experiment, node.place) == config::StageKind::kEdit)
+      last_edits[node.place.fact] = &node;
   }
   for (const auto& [place, node] : last_edits) {
     const auto fact = place ? roles.edited.at(static_cast<std::size_t>(*place)) : -1;

@@ -13,9 +13,6 @@ namespace {
 
 using Facts = std::vector<const palimpsest_fact*>;
 
-constexpr const char* kEditOf = "id of the fact whose isolated edit it is; empty in the other scopes";
-constexpr const char* kOrdinal = "place of the stage in the cell's list";
-
 // The requests of one fact: its own prompt, then the augmenter's.
 std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augmenter* augmenter, palimpsest_model& base,
                                              const palimpsest_fact& fact, const std::string& id, std::int64_t ordinal,
@@ -30,10 +27,10 @@ std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augment
   const plugin::Augmentation made = augmenter->augment(base, fact);
   for (const auto& prompt : made.prompts) requests.push_back({&fact, prompt, f.subject, f.target_new, origin});
   if (made.records.empty()) return requests;
-  auto& table = record.table("/augmentation", "a number that the augmenter recorded about one fact",
-                             {text_column("edit", kEditOf), integer_column("ordinal", "1", kOrdinal),
-                              text_column("fact", "id of the fact"), text_column("name", "as the augmenter names it"),
-                              number_column("value", "", "the number, as the augmenter's documentation states it")});
+  auto& table =
+      record.table("/augmentation", "a number that the augmenter recorded about one fact",
+                   at_stage({text_column("fact", "id of the fact"), text_column("name", "as the augmenter names it"),
+                             number_column("value", "", "the number, as the augmenter's documentation states it")}));
   for (const auto& r : made.records) table.append_row({id, ordinal, f.id, r.name, r.value});
   return requests;
 }
@@ -41,15 +38,14 @@ std::vector<plugin::EditRequest> requests_of(Workshop& workshop, plugin::Augment
 // What one call of the editor is taught with.
 void record_requests(const std::vector<plugin::EditRequest>& requests, const model::Tokenizer& tokenizer,
                      const std::string& id, std::int64_t ordinal, std::int64_t call, StageRecord& record) {
-  auto& table =
-      record.table("/edit_requests", "a request that the editor was given",
-                   {text_column("edit", kEditOf), integer_column("ordinal", "1", kOrdinal),
-                    integer_column("call", "1", "which call of the editor in the stage, from 0"),
-                    text_column("fact", "id of the fact"), integer_column("request", "1", "place in the editor's call"),
-                    text_column("origin", "own: the fact's prompt; augmented: the augmenter's"),
-                    text_column("prompt", "template with {} where the subject stands"),
-                    text_column("target", "what the edit writes"),
-                    integer_column("tokens", "token", "of the prompt with its subject, and of the target")});
+  auto& table = record.table(
+      "/edit_requests", "a request that the editor was given",
+      at_stage({integer_column("call", "1", "which call of the editor in the stage, from 0"),
+                text_column("fact", "id of the fact"), integer_column("request", "1", "place in the editor's call"),
+                text_column("origin", "own: the fact's prompt; augmented: the augmenter's"),
+                text_column("prompt", "template with {} where the subject stands"),
+                text_column("target", "what the edit writes"),
+                integer_column("tokens", "token", "of the prompt with its subject, and of the target")}));
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const auto& r = requests[i];
     const auto tokens = tokenizer.encode_prompt(data::expand(r.prompt, r.subject)).ids.size() +
@@ -72,17 +68,16 @@ std::int64_t tokens_of_requests(const StageRecord& record) {
 
 void record_edit(const plugin::EditResult& result, const std::vector<plugin::EditRequest>& requests,
                  const std::string& id, std::int64_t ordinal, std::int64_t call, StageRecord& record) {
-  auto& table =
-      record.table("/edit_records", "a number that the editor recorded",
-                   {text_column("edit", kEditOf), integer_column("ordinal", "1", kOrdinal),
-                    integer_column("call", "1", "which call of the editor in the stage, from 0"),
-                    text_column("fact", "id of the fact; empty where it is about the whole call"),
-                    integer_column("request", "1", "which request of the call; -1 for the whole call"),
-                    text_column("name", "as the editor names it"),
-                    integer_column("step", "1",
-                                   "step of the editor's optimisation, or what else the editor's README "
-                                   "says; -1 where there is none"),
-                    number_column("value", "", "the number, in the unit that the editor's documentation states")});
+  auto& table = record.table(
+      "/edit_records", "a number that the editor recorded",
+      at_stage({integer_column("call", "1", "which call of the editor in the stage, from 0"),
+                text_column("fact", "id of the fact; empty where it is about the whole call"),
+                integer_column("request", "1", "which request of the call; -1 for the whole call"),
+                text_column("name", "as the editor names it"),
+                integer_column("step", "1",
+                               "step of the editor's optimisation, or what else the editor's README "
+                               "says; -1 where there is none"),
+                number_column("value", "", "the number, in the unit that the editor's documentation states")}));
   for (const auto& r : result.records) {
     const std::string fact = r.request < 0 ? "" : requests[static_cast<std::size_t>(r.request)].fact->fact->id;
     table.append_row({id, ordinal, call, fact, r.request, r.name, r.step, r.value});
@@ -96,7 +91,7 @@ void edit(Workshop& workshop, State& state, const ChainPlace& place, const std::
   const auto editor = workshop.make<plugin::Editor>("editor", e.editor);
   std::unique_ptr<plugin::Augmenter> augmenter;
   if (!e.augmenter.id.empty()) augmenter = workshop.make<plugin::Augmenter>("augmenter", e.augmenter);
-  const data::Roles lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
+  const data::Lot lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
   const Cast cast(workshop.facts(), {lot.edited, {}, 0}, e.edit);
   const Facts facts = cast.view(place.fact);
   // Facts of one call; the plan has seen to it that the editor takes so many.
@@ -135,7 +130,7 @@ void edit(Workshop& workshop, State& state, const ChainPlace& place, const std::
   progress.finish();
   state.current = model.current;
   state.edited = model.current;
-  state.edited_beyond = state.finetuned;
+  state.edited_beyond_updates = state.current_beyond_updates;
   state.updates = model.updates;
   state.edit_tokens += tokens_of_requests(record);
   state.editor_state = editor->save();

@@ -10,8 +10,7 @@
 namespace palimpsest::experiment {
 
 // Writes <output>/<name>.h5 from the cells that are done, and gives its path; an empty path when none is. Timing
-// sidecars
-// (<cell>.timing.h5 beside the cells' files) become /timing.
+// sidecars (<cell>.timing.h5 beside the cells' files) become /timing.
 std::filesystem::path write_experiment_file(const Plan& plan);
 
 }  // namespace palimpsest::experiment

@@ -12,18 +12,14 @@
 #include "base/log.hpp"
 #include "base/progress.hpp"
 #include "data/packing.hpp"
+#include "experiment/measure.hpp"
+#include "experiment/supervisor_worker.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "training/arithmetic.hpp"
 #include "training/loop.hpp"
 
 namespace palimpsest::experiment {
 namespace {
-
-std::uint32_t mask_of(const std::string& stage) {
-  if (stage == "base") return PALIMPSEST_WHEN_BASE;
-  if (stage == "edited") return PALIMPSEST_WHEN_EDITED;
-  return stage == "step" ? PALIMPSEST_WHEN_STEP : PALIMPSEST_WHEN_FINETUNED;
-}
 
 training::TrainingOptions options_of(const config::Experiment& e, bool measured_before) {
   const config::TrainingSection& t = e.training;
@@ -146,80 +142,51 @@ std::string trained_weights(const model::Parameters& parameters, const std::vect
   return sha256_hex(text);
 }
 
-void record_score(Workshop& workshop, plugin::Task& task, const State& state, const std::string& edit,
-                  const plugin::MeasuringPoint& point, StageRecord& record) {
-  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
-  const c10::NoGradGuard no_grad;
-  record.add_rows("/task_score/" + workshop.experiment().task.id, edit, point, task.score_columns(), task.score(model),
-                  {});
-}
-
 void record_dose(const training::TrainingResult& result, const std::string& trained_weights, const std::string& edit,
                  std::int64_t ordinal, StageRecord& record) {
   auto& steps = record.table(
       "/training", "one optimiser step",
-      {text_column("edit", "id of the fact whose isolated edit the model has"),
-       integer_column("ordinal", "1", "place of the stage in the cell's list"),
-       integer_column("step", "optimiser step", "from 1"), number_column("learning_rate", "1", "of this step"),
-       number_column("loss", "nat/token",
-                     "mean training loss of the step's labels, before its update; of a task "
-                     "with a loss of its own, of the step's examples, in nat"),
-       number_column("gradient_norm", "1", "of all gradients as one vector, before clipping"),
-       integer_column("tokens", "token", "trained on so far, this step included")});
+      at_stage({integer_column("step", "optimiser step", "from 1"), number_column("learning_rate", "1", "of this step"),
+                number_column("loss", "nat/token",
+                              "mean training loss of the step's labels, before its update; of a task "
+                              "with a loss of its own, of the step's examples, in nat"),
+                number_column("gradient_norm", "1", "of all gradients as one vector, before clipping"),
+                integer_column("tokens", "token", "trained on so far, this step included")}));
   for (const auto& s : result.steps)
     steps.append_row({edit, ordinal, s.step, s.learning_rate, s.loss, s.gradient_norm, s.tokens});
 
-  auto& evaluations = record.table("/evaluations", "one evaluation on the held-out sample",
-                                   {text_column("edit", "id of the fact whose isolated edit the model has"),
-                                    integer_column("ordinal", "1", "place of the stage in the cell's list"),
-                                    integer_column("step", "optimiser step", "0 is before the first"),
-                                    number_column("validation_loss", "nat/token",
-                                                  "mean loss on the held-out sample; nat per example of a task with a "
-                                                  "loss of its own")});
+  auto& evaluations =
+      record.table("/evaluations", "one evaluation on the held-out sample",
+                   at_stage({integer_column("step", "optimiser step", "0 is before the first"),
+                             number_column("validation_loss", "nat/token",
+                                           "mean loss on the held-out sample; nat per example of a task with a "
+                                           "loss of its own")}));
   for (const auto& e : result.evaluations) evaluations.append_row({edit, ordinal, e.step, e.validation_loss});
 
   auto& change = record.table(
       "/weight_change", "one layer after fine-tuning",
-      {text_column("edit", "id of the fact whose isolated edit the model has"),
-       integer_column("ordinal", "1", "place of the stage in the cell's list"),
-       integer_column("layer", "1", "-1: embedding, final norm and head"),
-       number_column("relative_change", "1",
-                     "|W - W_entering| / |W_entering| over the layer's parameters, those of adapters merged")});
+      at_stage(
+          {integer_column("layer", "1", "-1: embedding, final norm and head"),
+           number_column("relative_change", "1",
+                         "|W - W_entering| / |W_entering| over the layer's parameters, those of adapters merged")}));
   for (const auto& layer : result.dose.layers) change.append_row({edit, ordinal, layer.layer, layer.relative});
 
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   auto& dose = record.table(
       "/dose", "one fine-tuning",
-      {text_column("edit", "id of the fact whose isolated edit the model has"),
-       integer_column("ordinal", "1", "place of the stage in the cell's list"),
-       integer_column("steps", "optimiser step", "done"), integer_column("tokens", "token", "trained on"),
-       integer_column("trained", "1", "numbers that the optimiser changes: weights, or those of adapters"),
-       text_column("trained_weights", "digest of which weights are changed and how"),
-       number_column("epochs", "1", "passes over the training rows"),
-       number_column("validation_loss_before", "nat/token", "on the held-out sample, before the first step"),
-       number_column("validation_loss_after", "nat/token", "on the held-out sample, after the last step"),
-       text_column("stop_reason", "why fine-tuning ended")});
+      at_stage({integer_column("steps", "optimiser step", "done"), integer_column("tokens", "token", "trained on"),
+                integer_column("trained", "1", "numbers that the optimiser changes: weights, or those of adapters"),
+                text_column("trained_weights", "digest of which weights are changed and how"),
+                number_column("epochs", "1", "passes over the training rows"),
+                number_column("validation_loss_before", "nat/token", "on the held-out sample, before the first step"),
+                number_column("validation_loss_after", "nat/token", "on the held-out sample, after the last step"),
+                text_column("stop_reason", "why fine-tuning ended")}));
   dose.append_row({edit, ordinal, result.dose.steps, result.dose.tokens, result.dose.trained, trained_weights,
                    result.dose.epochs, result.dose.validation_before.value_or(kNone),
                    result.dose.validation_after.value_or(kNone), training::name_of(result.stop)});
 }
 
 }  // namespace
-
-void measure(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,
-             const std::vector<const palimpsest_fact*>& facts, StageRecord& record) {
-  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
-  const c10::NoGradGuard no_grad;
-  plugin::MeasuringPoint counted = point;
-  counted.tokens_trained = state.tokens_trained;
-  counted.edit_tokens = state.edit_tokens;
-  for (const auto& choice : workshop.experiment().metrics) {
-    const auto metric = workshop.make<plugin::Metric>("metric", choice);
-    if ((metric->when() & mask_of(point.stage)) == 0) continue;
-    record.add_rows("/metrics/" + choice.id, edit, point, metric->columns(), metric->measure(model, counted, facts),
-                    facts);
-  }
-}
 
 void finetune(Workshop& workshop, State& state, const ChainPlace& place, const std::string& edit, StageRecord& record) {
   const config::Experiment& e = workshop.experiment();
@@ -234,7 +201,8 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
       examples_of(*task, PALIMPSEST_TRAIN, workshop.model(), e.training, workshop.cell().seed),
       examples_of(*task, PALIMPSEST_VALIDATION, workshop.model(), e.training, workshop.cell().seed)};
 
-  const bool measured_before = place.stages == 1 || e.experiment.stages[place.stages - 2] != "finetune";
+  const bool measured_before =
+      place.stages == 1 || stage_to(e, {place.stages - 1, place.fact}) != config::StageKind::kFinetune;
   const training::TrainingOptions options = options_of(e, measured_before);
   if (task->has_loss()) {
     // In the arithmetic of training: what enters and what is trained are then compared alike.
@@ -260,6 +228,7 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
     now.tokens_trained += tokens;
     measure(workshop, now, {ordinal, "step", step}, edit, facts, record);
   };
+  callbacks.cancelled = stop_requested;
   callbacks.progress = [&](std::int64_t step, std::int64_t) { progress.set(step); };
   const auto decisions = decisions_of(workshop, state, options.tuning);
   const std::string trained = trained_weights(state.current, decisions, options.tuning);
@@ -267,20 +236,12 @@ void finetune(Workshop& workshop, State& state, const ChainPlace& place, const s
                                                     workshop.cell().seed, callbacks);
   progress.finish();
   state.current = result.parameters;
-  state.finetuned = true;
+  state.current_beyond_updates = true;
   state.tokens_trained += result.dose.tokens;
   const plugin::MeasuringPoint end{ordinal, "finetuned", result.dose.steps};
   measure(workshop, state, end, edit, facts, record);
-  record_score(workshop, *task, state, edit, end, record);
+  score(workshop, *task, state, end, edit, record);
   record_dose(result, trained, edit, ordinal, record);
-}
-
-void score(Workshop& workshop, const State& state, const plugin::MeasuringPoint& point, const std::string& edit,
-           StageRecord& record) {
-  const auto task = workshop.make<plugin::Task>("task", workshop.experiment().task);
-  palimpsest_model model = model_of(state, workshop.model(), workshop.cell().seed);
-  task->prepare(model);
-  record_score(workshop, *task, state, edit, point, record);
 }
 
 }  // namespace palimpsest::experiment

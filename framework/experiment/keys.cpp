@@ -175,11 +175,11 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
                     const std::vector<Key>& roles) {
   const config::Experiment& e = cell.experiment;
   if (place.stages == 0) return start("base", e).build();
-  const std::string& kind = e.experiment.stages.at(place.stages - 1);
+  const config::StageKind kind = stage_to(e, place);
   KeyBuilder key = start("stage", e);
   key.add("format", "2");  // of what a stage stores: 2 has the counts of tokens
-  key.add("stage", kind).add("below", stage(cell, {place.stages - 1, place.fact}, moments, roles));
-  if (kind == "edit") {
+  key.add("stage", config::name_of(kind)).add("below", stage(cell, {place.stages - 1, place.fact}, moments, roles));
+  if (kind == config::StageKind::kEdit) {
     key.add("fact", place.fact.value_or(-1)).add("seed", std::to_string(cell.seed));
     add_ingredients(key, "lot.", lot(cell));
     key.add("edit.scope", e.edit.scope)
@@ -190,7 +190,7 @@ Key KeyMaker::stage(const config::Cell& cell, const ChainPlace& place, const std
     add_plugin(key, "editor", e.editor);
     add_plugin(key, "augmenter", e.augmenter);
     for (const std::int64_t layer : moments) key.add(cat("second moment of layer ", layer), second_moment(e, layer));
-  } else if (kind == "finetune") {
+  } else if (kind == config::StageKind::kFinetune) {
     key.add("training", section(e, "training")).add("tuning", section(e, "tuning"));
     add_task(key, cell, roles);
     add_plugin(key, "freeze_policy", e.freeze_policy);

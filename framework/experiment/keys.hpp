@@ -1,7 +1,7 @@
 // What every stored thing is addressed by: all that determines it, and nothing else.
 //
-// One KeyMaker serves one experiment in one process; digests of files are remembered in it, and those of large files in
-// the store by path, size and time of change.
+// Digests of files are remembered in a KeyMaker, and those of large files in the store by path, size and time of
+// change.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,11 @@ struct ChainPlace {
   std::size_t stages = 0;            // of the cell's list; 0: the base model
   std::optional<std::int64_t> fact;  // index among the edited facts; nothing: all of them, or none edited yet
 };
+
+// The stage that leads to a place, which is not the base model.
+inline config::StageKind stage_to(const config::Experiment& experiment, const ChainPlace& place) {
+  return experiment.experiment.stages.at(place.stages - 1);
+}
 
 // Whether a metric of the experiment opens files as a task does, dropping what the irrelevance filter drops and holding
 // out what the experiment's seed draws. Such a metric has the parameters that a task has for it, `filter` and

@@ -112,10 +112,6 @@ class Group {
   std::map<std::size_t, double> own_first_token_;  // by member: p(first token of its target) after its own subject
 };
 
-results::Column numbers(std::string name, std::string unit, std::string definition) {
-  return {std::move(name), std::move(unit), std::move(definition), std::vector<double>()};
-}
-
 }  // namespace
 
 std::vector<Knowledge> judge_knowledge(const model::Model& model, const std::vector<data::Fact>& facts) {
@@ -139,13 +135,14 @@ std::vector<Knowledge> judge_knowledge(const model::Model& model, const std::vec
 
 void save_knowledge(const std::vector<data::Fact>& facts, const std::vector<Knowledge>& knowledge,
                     const std::filesystem::path& folder) {
-  results::Table table{"/knowledge", "what the unedited model knows of a fact", {}};
-  table.columns = {
-      {"fact", "", "id of the fact", std::vector<std::string>()},
-      {"known", "1", "true target greedy token by token, and specifically", std::vector<results::Bool>()},
-      {"all_top1", "1", "every token of target_true is the most probable one", std::vector<results::Bool>()},
-      numbers("logp", "nat", "log-probability of target_true, summed over its tokens"),
-      numbers("margin", "nat", "log p of its first token minus that of the best other")};
+  results::Table table{
+      "/knowledge",
+      "what the unedited model knows of a fact",
+      {results::text_column("fact", "id of the fact"),
+       results::truth_column("known", "true target greedy token by token, and specifically"),
+       results::truth_column("all_top1", "every token of target_true is the most probable one"),
+       results::number_column("logp", "nat", "log-probability of target_true, summed over its tokens"),
+       results::number_column("margin", "nat", "log p of its first token minus that of the best other")}};
   for (std::size_t i = 0; i < facts.size(); ++i) {
     const Knowledge& k = knowledge[i];
     table.append_row({facts[i].id, k.known, k.truth.all_top1, k.truth.logp, k.truth.margin});

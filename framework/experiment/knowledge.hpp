@@ -8,7 +8,7 @@
 
 #include "data/fact.hpp"
 #include "experiment/probe.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 
 namespace palimpsest::experiment {
 

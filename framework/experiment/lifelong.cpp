@@ -11,10 +11,12 @@
 namespace palimpsest::experiment {
 namespace {
 
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
 struct Outcome {
-  double efficacy = std::numeric_limits<double>::quiet_NaN();  // NaN without target_true
+  double efficacy = kNaN;  // NaN without target_true
   bool all_top1 = false;
-  double margin = 0;
+  double margin = kNaN;  // NaN where both targets begin with the same token
 };
 
 // Mean of the values that are there; NaN without any.
@@ -25,9 +27,7 @@ class Mean {
     sum_ += value;
     ++count_;
   }
-  double value() const {
-    return count_ == 0 ? std::numeric_limits<double>::quiet_NaN() : sum_ / static_cast<double>(count_);
-  }
+  double value() const { return count_ == 0 ? kNaN : sum_ / static_cast<double>(count_); }
 
  private:
   double sum_ = 0;
@@ -52,14 +52,20 @@ void measure_lifelong(const model::Model& model, const model::Parameters& parame
     if (!f.target_true.empty()) questions.back().targets.push_back(f.target_true);
   }
   const auto answers = ask(model, parameters, questions);
-  const auto mean_logp = [&](std::size_t i, std::size_t target) {
-    const auto tokens = model.tokenizer->encode_target(questions[i].targets[target]).ids.size();
-    return answers[i][target].logp / static_cast<double>(tokens);
-  };
   std::vector<Outcome> outcomes;
   for (std::size_t i = 0; i < edited.size(); ++i) {
-    Outcome made{std::numeric_limits<double>::quiet_NaN(), answers[i][0].all_top1, answers[i][0].margin};
-    if (answers[i].size() > 1) made.efficacy = mean_logp(i, 0) > mean_logp(i, 1) ? 1 : 0;
+    Outcome made;
+    made.all_top1 = answers[i][0].all_top1;
+    made.margin = answers[i][0].margin;
+    if (answers[i].size() > 1) {
+      const auto ids_new = model.tokenizer->encode_target(questions[i].targets[0]).ids;
+      const auto ids_true = model.tokenizer->encode_target(questions[i].targets[1]).ids;
+      const auto mean_logp = [&](std::size_t target, const std::vector<std::int64_t>& ids) {
+        return answers[i][target].logp / static_cast<double>(ids.size());
+      };
+      made.efficacy = mean_logp(0, ids_new) > mean_logp(1, ids_true) ? 1 : 0;
+      if (ids_new.front() == ids_true.front()) made.margin = kNaN;
+    }
     outcomes.push_back(made);
   }
 
@@ -75,7 +81,9 @@ void measure_lifelong(const model::Model& model, const model::Parameters& parame
                      "share of the group with p(target_new) > p(target_true) after the prompt, as edit_success defines "
                      "it; facts without target_true are left out"),
        number_column("all_top1", "1", "share of the group whose target_new is greedy token by token, teacher-forced"),
-       number_column("margin", "nat", "mean over the group of log p(first token of target_new) - log p(best other)")});
+       number_column("margin", "nat",
+                     "mean over the group of log p(first token of target_new) - log p(best other); facts whose "
+                     "target_true begins with the same token are left out")});
   const std::size_t all = outcomes.size(), some = std::min(all, static_cast<std::size_t>(every));
   const auto add = [&](const char* group, std::size_t begin, std::size_t end) {
     Mean efficacy, all_top1, margin;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "config/experiment.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/second_moment.hpp"
 
 namespace palimpsest::experiment {

@@ -11,19 +11,14 @@
 namespace palimpsest::experiment {
 namespace {
 
-constexpr std::string_view kEdit = "edit", kFinetune = "finetune";
+using config::StageKind;
 
 bool matched(const config::Cell& cell) { return cell.experiment.facts.selection == "matched"; }
 
 // A cell's stages before its last fine-tuning: each is a node of its own.
 std::size_t prefix_stages(const config::Cell& cell) {
   const auto& stages = cell.experiment.experiment.stages;
-  return !stages.empty() && stages.back() == kFinetune ? stages.size() - 1 : stages.size();
-}
-
-bool edits(const config::Cell& cell) {
-  const auto& stages = cell.experiment.experiment.stages;
-  return std::find(stages.begin(), stages.end(), kEdit) != stages.end();
+  return !stages.empty() && stages.back() == StageKind::kFinetune ? stages.size() - 1 : stages.size();
 }
 
 // An editor that writes something needs facts to write.
@@ -96,16 +91,15 @@ struct Plan::Builder {
 
   std::string add(NodeKind kind, const Key& key, std::size_t cell, std::string label, std::vector<std::string> below,
                   ChainPlace place = {}, std::vector<std::int64_t> layers = {}) {
-    PlanNode made{kind, {}, key, cell, place, std::move(layers), std::move(below)};
+    PlanNode made{{}, kind, key, cell, place, std::move(layers), std::move(below)};
     // Names of cells hold characters that names of logs and locks must not.
-    made.node.id = cat(name_of(kind), "-", key.hex.substr(0, 24));
-    made.node.label = std::move(label);
-    made.node.depends_on = made.below;
-    std::sort(made.node.depends_on.begin(), made.node.depends_on.end());
-    made.node.depends_on.erase(std::unique(made.node.depends_on.begin(), made.node.depends_on.end()),
-                               made.node.depends_on.end());
-    made.node.is_cell = kind == NodeKind::kCell;
-    const std::string id = made.node.id;
+    made.id = cat(name_of(kind), "-", key.hex.substr(0, 24));
+    made.label = std::move(label);
+    made.depends_on = made.below;
+    std::sort(made.depends_on.begin(), made.depends_on.end());
+    made.depends_on.erase(std::unique(made.depends_on.begin(), made.depends_on.end()), made.depends_on.end());
+    made.is_cell = kind == NodeKind::kCell;
+    const std::string id = made.id;
     if (plan.index_.try_emplace(id, plan.nodes_.size()).second) plan.nodes_.push_back(std::move(made));
     return id;
   }
@@ -123,7 +117,7 @@ struct Plan::Builder {
   ChainPlace place_after(std::size_t cell, std::size_t stages, const std::optional<std::int64_t>& fact) const {
     const auto& list = plan.cells_[cell].experiment.experiment.stages;
     const auto end = list.begin() + static_cast<std::ptrdiff_t>(stages);
-    return {stages, std::find(list.begin(), end, kEdit) != end ? fact : std::nullopt};
+    return {stages, std::find(list.begin(), end, StageKind::kEdit) != end ? fact : std::nullopt};
   }
 
   std::string knowledge(std::size_t cell) {
@@ -150,21 +144,21 @@ struct Plan::Builder {
   std::string stage(std::size_t cell, const ChainPlace& place) {
     if (place.stages == 0) return "";
     const config::Cell& c = plan.cells_[cell];
-    const std::string kind = c.experiment.experiment.stages[place.stages - 1];
+    const StageKind kind = stage_to(c.experiment, place);
     std::vector<std::string> below = {knowledge(cell)};
     const std::string before = stage(cell, place_after(cell, place.stages - 1, place.fact));
     if (!before.empty()) below.push_back(before);
-    if (kind == kEdit && !needs[cell].second_moments.empty()) below.push_back(moments(cell));
-    if (kind == kFinetune) {
+    if (kind == StageKind::kEdit && !needs[cell].second_moments.empty()) below.push_back(moments(cell));
+    if (kind == StageKind::kFinetune) {
       below.push_back(roles(cell));
       below.insert(below.end(), plan.roles_.begin(), plan.roles_.end());
     }
     // A fine-tuning anywhere below makes the stage depend on every fact of the experiment.
     const auto end = c.experiment.experiment.stages.begin() + static_cast<std::ptrdiff_t>(place.stages);
-    const bool fine_tuned = std::find(c.experiment.experiment.stages.begin(), end, kFinetune) != end;
+    const bool fine_tuned = std::find(c.experiment.experiment.stages.begin(), end, StageKind::kFinetune) != end;
     Key key = keys.stage(c, place, needs[cell].second_moments, fine_tuned ? roles_keys : std::vector<Key>());
-    if (kind == kFinetune) key = keys.tuned(c, key, key_of(roles(cell)));
-    return add(NodeKind::kStage, key, cell, label(cell, place, kind), std::move(below), place);
+    if (kind == StageKind::kFinetune) key = keys.tuned(c, key, key_of(roles(cell)));
+    return add(NodeKind::kStage, key, cell, label(cell, place, config::name_of(kind)), std::move(below), place);
   }
 
   // Edits whose margins the controls of the cell's group are matched to.
@@ -176,7 +170,7 @@ struct Plan::Builder {
     for (std::size_t other = 0; other < plan.cells_.size(); ++other) {
       const auto& c = plan.cells_[other];
       const auto& stages = c.experiment.experiment.stages;
-      if (needs[other].edits_nothing || stages.empty() || stages.front() != kEdit ||
+      if (needs[other].edits_nothing || stages.empty() || stages.front() != StageKind::kEdit ||
           group_of(c, keys.lot(c).hex) != group)
         continue;
       std::vector<std::string> ids;
@@ -243,7 +237,8 @@ struct Plan::Builder {
     const std::string before = stage(cell, place_after(cell, end.stages - 1, fact));
     if (!before.empty()) below.push_back(before);
     below.insert(below.end(), plan.roles_.begin(), plan.roles_.end());
-    return add(NodeKind::kPart, key, cell, label(cell, end, "finetune"), std::move(below), end);
+    return add(NodeKind::kPart, key, cell, label(cell, end, config::name_of(StageKind::kFinetune)), std::move(below),
+               end);
   }
 
   void cell(std::size_t index) {
@@ -262,7 +257,7 @@ struct Plan::Builder {
     for (const auto& fact : chains(index)) {
       for (std::size_t s = 1; s <= prefix_stages(c); ++s) {
         take(stage(index, place_after(index, s, fact)));
-        if (stages[s - 1] != kFinetune) measured(place_after(index, s, fact));
+        if (stages[s - 1] != StageKind::kFinetune) measured(place_after(index, s, fact));
       }
       if (prefix_stages(c) < stages.size()) take(part(index, fact));
     }
@@ -280,7 +275,7 @@ Plan::Plan(const config::Document& document, const Environment& environment) : e
   Builder builder{*this, environment, environment.keys(), needs_, {}, {}, {}};
   for (const auto& c : cells_) {
     needs_.push_back(editor_needs(c, environment));
-    unedited_.push_back(!edits(c) || needs_.back().edits_nothing);
+    unedited_.push_back(!c.experiment.experiment.has(StageKind::kEdit) || needs_.back().edits_nothing);
     if (unedited_.back()) continue;
     if (c.experiment.facts.edited == 0) refuse_no_facts(c);
     check_batch(c, needs_.back().largest_batch);
@@ -294,8 +289,8 @@ Plan::Plan(const config::Document& document, const Environment& environment) : e
   std::vector<Node> all;
   Sha256 hash;
   for (const auto& node : nodes_) {
-    all.push_back(node.node);
-    hash.field(node.node.id).field(node.key.hex);
+    all.push_back(node);
+    hash.field(node.id).field(node.key.hex);
   }
   digest_ = hash.hex();
   graph_ = std::make_unique<Graph>(std::move(all));
@@ -316,7 +311,8 @@ bool Plan::is_done(const PlanNode& node) const {
   if (node.kind == NodeKind::kSecondMoments) {
     KeyMaker keys = environment_->keys();
     return std::all_of(node.layers.begin(), node.layers.end(), [&](std::int64_t layer) {
-      return environment_->store->contains("second_moment", keys.second_moment(cells_[node.cell].experiment, layer));
+      return environment_->store->contains(store_kind(NodeKind::kSecondMoments),
+                                           keys.second_moment(cells_[node.cell].experiment, layer));
     });
   }
   if (node.kind != NodeKind::kCell) return environment_->store->contains(store_kind(node.kind), node.key);
@@ -335,7 +331,8 @@ std::vector<Difference> Plan::explain_miss(const PlanNode& node) const {
   KeyMaker keys = environment_->keys();
   for (const auto layer : node.layers) {
     const Key key = keys.second_moment(cells_[node.cell].experiment, layer);
-    if (auto found = environment_->store->explain_miss("second_moment", key); !found.empty()) return found;
+    if (auto found = environment_->store->explain_miss(store_kind(NodeKind::kSecondMoments), key); !found.empty())
+      return found;
   }
   return {};
 }

@@ -47,9 +47,8 @@ enum class NodeKind {
 };
 std::string_view name_of(NodeKind kind);
 
-struct PlanNode {
+struct PlanNode : Node {
   NodeKind kind = NodeKind::kCell;
-  Node node;
   Key key;
   std::size_t cell = 0;  // one of the cells that want it
   ChainPlace place;

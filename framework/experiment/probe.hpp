@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 
 namespace palimpsest::experiment {
 

@@ -48,33 +48,29 @@ std::string host_name() {
 }
 
 results::Table timing_table() {
-  using results::Values;
-  return {std::string(kTiming),
-          "One node of the plan that the cell is made from, and what it cost when it was computed. Nodes that cells "
-          "share stand under each.",
-          {{"cell", "", "Name of the cell.", std::vector<std::string>{}},
-           {"node", "", "Id of the node in the plan.", std::vector<std::string>{}},
-           {"label", "", "What the node is.", std::vector<std::string>{}},
-           {"seconds", "s", "Wall time of its worker.", std::vector<double>{}},
-           {"peak_memory", "MiB", "Highest resident size of its worker, mapped files included.",
-            std::vector<std::int64_t>{}},
-           {"computed", "1",
-            "How often it was computed for this cell's results: once, also where several cells share it, unless the "
-            "store lost it.",
-            std::vector<std::int64_t>{}},
-           {"host", "", "Name of the machine.", std::vector<std::string>{}}}};
+  return {
+      std::string(kTiming),
+      "One node of the plan that the cell is made from, and what it cost when it was computed. Nodes that cells "
+      "share stand under each.",
+      {results::text_column("cell", "Name of the cell."), results::text_column("node", "Id of the node in the plan."),
+       results::text_column("label", "What the node is."),
+       results::number_column("seconds", "s", "Wall time of its worker."),
+       results::integer_column("peak_memory", "MiB", "Highest resident size of its worker, mapped files included."),
+       results::integer_column("computed", "1",
+                               "How often it was computed for this cell's results: once, also where several cells "
+                               "share it, unless the store lost it."),
+       results::text_column("host", "Name of the machine.")}};
 }
 
 // Where the cell's plugins were loaded from; what they are stands in /provenance/plugins of the cell's own file.
 results::Table plugin_files(const config::Cell& cell, plugin::Registry& registry) {
-  results::Table table{std::string(kPluginFiles),
-                       "One plugin of the cell, and the file that it was loaded from when the cell was made.",
-                       {{"cell", "", "Name of the cell.", std::vector<std::string>{}},
-                        {"kind", "", "Kind of the plugin.", std::vector<std::string>{}},
-                        {"id", "", "Id of the plugin.", std::vector<std::string>{}},
-                        {"version", "", "Version that the plugin states.", std::vector<std::string>{}},
-                        {"sha256", "", "SHA-256 of the file.", std::vector<std::string>{}},
-                        {"path", "", "Path of the file.", std::vector<std::string>{}}}};
+  results::Table table{
+      std::string(kPluginFiles),
+      "One plugin of the cell, and the file that it was loaded from when the cell was made.",
+      {results::text_column("cell", "Name of the cell."), results::text_column("kind", "Kind of the plugin."),
+       results::text_column("id", "Id of the plugin."),
+       results::text_column("version", "Version that the plugin states."),
+       results::text_column("sha256", "SHA-256 of the file."), results::text_column("path", "Path of the file.")}};
   for (const auto& [kind, choice] : cell.experiment.plugins()) {
     const auto found = registry.find(abi_kind(kind), choice->id);
     table.append_row({cell.name, found.descriptor->kind, choice->id, found.descriptor->version, found.library->sha256(),
@@ -91,7 +87,7 @@ std::set<std::string> closure(const Plan& plan, const std::string& id) {
     const std::string next = open.back();
     open.pop_back();
     if (!found.insert(next).second) continue;
-    const auto& below = plan.find(next).node.depends_on;
+    const auto& below = plan.find(next).depends_on;
     open.insert(open.end(), below.begin(), below.end());
   }
   return found;
@@ -135,7 +131,7 @@ void write_timings(const Plan& plan, const RunReport& report, plugin::Registry& 
     fs::path sidecar = plan.cell_file(node.cell);
     sidecar.replace_extension(".timing.h5");
     auto rows = earlier_rows(sidecar);
-    const auto ids = closure(plan, node.node.id);
+    const auto ids = closure(plan, node.id);
     std::erase_if(rows, [&](const auto& row) { return !ids.contains(row.first); });
     bool news = false;
     for (const std::string& id : ids) {

@@ -62,14 +62,11 @@ results::Value value_of(const plugin::Column& declared, const plugin::CellValue&
 
 }  // namespace
 
-results::Column text_column(std::string name, std::string definition) {
-  return {std::move(name), "", std::move(definition), std::vector<std::string>()};
-}
-results::Column integer_column(std::string name, std::string unit, std::string definition) {
-  return {std::move(name), std::move(unit), std::move(definition), std::vector<std::int64_t>()};
-}
-results::Column number_column(std::string name, std::string unit, std::string definition) {
-  return {std::move(name), std::move(unit), std::move(definition), std::vector<double>()};
+std::vector<results::Column> at_stage(std::vector<results::Column> columns) {
+  columns.insert(columns.begin(),
+                 {text_column("edit", "id of the fact whose isolated edit the model has; empty in the other scopes"),
+                  integer_column("ordinal", "1", "place of the stage in the cell's list; 0 is the base model")});
+  return columns;
 }
 
 results::Table* StageRecord::find(const std::string& name) {
@@ -88,13 +85,11 @@ results::Table& StageRecord::table(const std::string& name, const std::string& d
 void StageRecord::add_rows(const std::string& path, const std::string& edit, const plugin::MeasuringPoint& point,
                            const std::vector<plugin::Column>& columns, const std::vector<plugin::Row>& rows,
                            const std::vector<const palimpsest_fact*>& facts) {
-  std::vector<results::Column> all = {
-      text_column("edit", "id of the fact whose isolated edit the model has; empty in the other scopes"),
-      integer_column("ordinal", "1", "place of the stage in the cell's list; 0 is the base model"),
-      text_column("stage", "base, edited, step or finetuned"),
-      integer_column("step", "optimiser step", "optimiser steps done; 0 outside fine-tuning"),
-      text_column("fact", "id of the fact; empty for a row about no single fact"),
-      text_column("role", "edited or intrinsic")};
+  std::vector<results::Column> all =
+      at_stage({text_column("stage", "base, edited, step or finetuned"),
+                integer_column("step", "optimiser step", "optimiser steps done; 0 outside fine-tuning"),
+                text_column("fact", "id of the fact; empty for a row about no single fact"),
+                text_column("role", "edited or intrinsic")});
   for (const auto& column : columns) all.push_back(column_of(column));
   results::Table& into = table(path, "one measurement of one fact at one measuring point", all);
   for (const auto& column : columns) {

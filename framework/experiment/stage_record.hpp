@@ -51,9 +51,11 @@ class StageRecord {
   std::map<std::pair<std::string, std::string>, Declaration> declared_;  // by table and column
 };
 
-// Columns that several tables share.
-results::Column text_column(std::string name, std::string definition);
-results::Column integer_column(std::string name, std::string unit, std::string definition);
-results::Column number_column(std::string name, std::string unit, std::string definition);
+using results::integer_column;
+using results::number_column;
+using results::text_column;
+using results::truth_column;
+// Columns of what belongs to one stage of one model: `edit` and `ordinal`, then these.
+std::vector<results::Column> at_stage(std::vector<results::Column> columns);
 
 }  // namespace palimpsest::experiment

@@ -64,8 +64,8 @@ void save_state(const State& state, const model::Model& model, const std::filesy
   for (const auto& [name, value] : state.editor_state) updates.emplace_back("state." + name, value);
   updates.emplace_back(kCounts, at::tensor({state.tokens_trained, state.edit_tokens}, at::kLong));
   write_tensors(folder / kUpdates, updates, origins);
-  if (state.finetuned) write_tensors(folder / kWeights, different(state.current, model.parameters));
-  if (state.edited_beyond) write_tensors(folder / kEdited, different(state.edited, state.current));
+  if (state.current_beyond_updates) write_tensors(folder / kWeights, different(state.current, model.parameters));
+  if (state.edited_beyond_updates) write_tensors(folder / kEdited, different(state.edited, state.current));
 }
 
 State load_state(const std::filesystem::path& folder, const model::Model& model) {
@@ -99,10 +99,10 @@ State load_state(const std::filesystem::path& folder, const model::Model& model)
     state.current = model::apply(state.current, update);
   }
   state.edited = state.current;
-  state.finetuned = std::filesystem::exists(folder / kWeights);
-  if (state.finetuned) state.current = with(model.parameters, read_tensors(folder / kWeights));
-  state.edited_beyond = std::filesystem::exists(folder / kEdited);
-  if (state.edited_beyond) state.edited = with(state.current, read_tensors(folder / kEdited));
+  state.current_beyond_updates = std::filesystem::exists(folder / kWeights);
+  if (state.current_beyond_updates) state.current = with(model.parameters, read_tensors(folder / kWeights));
+  state.edited_beyond_updates = std::filesystem::exists(folder / kEdited);
+  if (state.edited_beyond_updates) state.edited = with(state.current, read_tensors(folder / kEdited));
   return state;
 }
 

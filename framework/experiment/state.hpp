@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/parameters.hpp"
 #include "model/update.hpp"
 #include "plugin/instance.hpp"
@@ -18,17 +18,19 @@ struct State {
   model::Parameters current;
   std::vector<model::Update> updates;             // of all edits, in order
   std::vector<plugin::NamedTensor> editor_state;  // of an editor that keeps one
-  bool finetuned = false;                         // `current` is not the base model and the updates alone
-  bool edited_beyond = false;                     // `edited` is not: an edit after fine-tuning, or a reapply
-  std::int64_t tokens_trained = 0;                // of all fine-tuning so far
-  std::int64_t edit_tokens = 0;                   // of all edit requests so far: prompt and target
+  // Whether `current`, or `edited`, is more than the base model and the updates: after a fine-tuning or a reapply, or
+  // an edit behind one.
+  bool current_beyond_updates = false;
+  bool edited_beyond_updates = false;
+  std::int64_t tokens_trained = 0;  // of all fine-tuning so far
+  std::int64_t edit_tokens = 0;     // of all edit requests so far: prompt and target
 };
 
 State base_state(const model::Model& model);
 
 // Writes into `folder`: updates.safetensors with where each update comes from; weights.safetensors with every current
-// weight that differs from the base model's, if the state is finetuned; edited.safetensors with every weight of
-// `edited` that differs from the current one, if that is more than base and updates.
+// weight that differs from the base model's, if current_beyond_updates; edited.safetensors with every weight of
+// `edited` that differs from the current one, if edited_beyond_updates.
 void save_state(const State& state, const model::Model& model, const std::filesystem::path& folder);
 State load_state(const std::filesystem::path& folder, const model::Model& model);
 

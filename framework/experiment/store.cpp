@@ -284,19 +284,23 @@ fs::path Store::commit(std::string_view kind, const Key& key, const fs::path& te
   }
 }
 
-fs::path Store::get_or_compute(std::string_view kind, const Key& key,
-                               const std::function<void(const fs::path& folder)>& compute) {
-  if (auto stored = find(kind, key)) return *stored;
-  const auto held = lock(kind, key);
-  if (auto stored = find(kind, key)) return *stored;
+fs::path Store::put(std::string_view kind, const Key& key, const std::function<void(const fs::path& folder)>& build) {
   const auto temporary = begin(kind, key);
   try {
-    compute(temporary);
+    build(temporary);
     return commit(kind, key, temporary);
   } catch (...) {
     abandon(temporary);
     throw;
   }
+}
+
+fs::path Store::get_or_compute(std::string_view kind, const Key& key,
+                               const std::function<void(const fs::path& folder)>& compute) {
+  if (auto stored = find(kind, key)) return *stored;
+  const auto held = lock(kind, key);
+  if (auto stored = find(kind, key)) return *stored;
+  return put(kind, key, compute);
 }
 
 std::vector<Difference> Store::explain_miss(std::string_view kind, const Key& key) const {

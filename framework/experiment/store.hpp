@@ -75,6 +75,11 @@ class Store {
   std::filesystem::path commit(std::string_view kind, const Key& key, const std::filesystem::path& temporary);
   void abandon(const std::filesystem::path& temporary);
 
+  // Stores what `build` writes into the folder it is given, whole or not at all: begin() and commit(), or abandon() and
+  // what `build` threw.
+  std::filesystem::path put(std::string_view kind, const Key& key,
+                            const std::function<void(const std::filesystem::path& folder)>& build);
+
   // Waits for the key's own lock: its holder alone computes the entry.
   FileLock lock(std::string_view kind, const Key& key);
 

@@ -10,9 +10,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/files.hpp"
 #include "base/text.hpp"
 #include "experiment/supervisor_process.hpp"
 
@@ -24,8 +26,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kTickMilliseconds = 100;
 // Looking through all processes for a worker's descendants is slow on a busy machine.
 constexpr auto kGroupScanInterval = std::chrono::seconds(2);
-// A worker asked to stop for its memory that grows by this factor more is killed without further grace.
-constexpr double kMemoryGrace = 1.25;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -109,6 +109,7 @@ class Run {
   void check_options() const;
   void plan();
   void start_ready();
+  bool is_free(std::size_t index);
   void start(std::size_t index);
   int free_slot() const;
   void wait();
@@ -219,19 +220,28 @@ int Run::free_slot() const {
   return slot;
 }
 
-void Run::start(std::size_t index) {
-  if (!options_.lock_folder.empty()) {
-    // Another experiment's worker has it: others go first, and its time does not run while it waits for nothing.
+// Neither another experiment's worker has the node nor has one done it meanwhile.
+bool Run::is_free(std::size_t index) {
+  if (options_.lock_folder.empty()) return true;
+  bool done = false;
+  try {
     const auto lock = FileLock::try_lock(options_.lock_folder / cat(node(index).id, ".lock"));
     if (!lock.held()) {
+      // Others go first, and its time does not run while it waits for nothing.
       not_before_[index] = Clock::now() + std::chrono::milliseconds(500);
-      return;
+      return false;
     }
-    if (options_.is_done(node(index))) {
-      settle(index, NodeState::kStored, "done by another process meanwhile");
-      return;
-    }
+    done = options_.is_done(node(index));
+  } catch (const std::exception& error) {
+    settle(index, NodeState::kFailed, cat("it cannot be started: ", error.what()));
+    return false;
   }
+  if (done) settle(index, NodeState::kStored, "done by another process meanwhile");
+  return !done;
+}
+
+void Run::start(std::size_t index) {
+  if (!is_free(index)) return;
   Running running;
   running.node = index;
   running.slot = free_slot();
@@ -275,14 +285,15 @@ void Run::watch(Running& running) {
   const auto bound = options_.node_memory_mib;
   if (running.stop == Stop::kNo) {
     if (bound > 0 && running.last_mib > bound) {
-      ask_to_stop(running, Stop::kMemory);
+      // Not asked first: it would go on allocating meanwhile.
+      running.stop = Stop::kMemory;
+      running.process->send(SIGKILL);
     } else if (options_.node_seconds > 0 && seconds_since(running.start) > options_.node_seconds) {
       ask_to_stop(running, Stop::kTime);
     }
   }
-  if (running.stop == Stop::kNo || running.killed) return;
-  const bool runs_away = bound > 0 && static_cast<double>(running.last_mib) > kMemoryGrace * static_cast<double>(bound);
-  if (runs_away || seconds_since(running.stop_time) >= options_.grace_seconds) {
+  if (running.stop == Stop::kNo || running.stop == Stop::kMemory || running.killed) return;
+  if (seconds_since(running.stop_time) >= options_.grace_seconds) {
     running.killed = true;
     running.process->send(SIGKILL);
   }

@@ -6,8 +6,6 @@
 // process (it owns the handlers of SIGINT and SIGTERM meanwhile), from a thread that lives as long as it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -17,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/files.hpp"
 #include "base/progress.hpp"
 #include "experiment/graph.hpp"
 
@@ -72,16 +69,16 @@ struct SupervisorOptions {
   int jobs = 1;              // workers at a time, at least 1
   std::optional<int> limit;  // at most so many cells that are not done yet
   double node_seconds = 0;   // wall time of a node; 0 for no bound
-  std::int64_t node_memory_mib =
-      0;                      // resident size of a worker with its children, mapped files included; 0 for no bound
-  double grace_seconds = 10;  // between SIGTERM and SIGKILL
+  // Resident size of a worker with its children, mapped files included; 0 for no bound.
+  std::int64_t node_memory_mib = 0;
+  double grace_seconds = 10;                 // between SIGTERM and SIGKILL
   std::function<bool(const Node&)> is_done;  // required; may read files
   // Required; the program's path first. `slot` is the least number from 0 that no running worker has: below `jobs`.
   std::function<std::vector<std::string>(const Node&, int slot)> command;
   // Added to this process's environment, replacing what has the same name.
   std::vector<std::pair<std::string, std::string>> environment;
   std::filesystem::path log_folder;   // gets <id>.log
-  std::filesystem::path lock_folder;  // of node_lock(); empty: workers take no locks
+  std::filesystem::path lock_folder;  // of node_lock() in supervisor_worker.hpp; empty: workers take no locks
   RunObserver* observer = nullptr;    // not owned
 };
 
@@ -91,20 +88,8 @@ std::vector<std::pair<std::string, std::string>> thread_environment(int threads)
 
 // Runs what is wanted and not done. The first SIGINT or SIGTERM is handed to the workers as SIGTERM, and the run ends
 // when they have (after grace_seconds they are killed); a second one kills them at once. Throws Error for bad options,
-// a worker program that cannot be started, or what is_done throws before the first worker starts.
+// a worker program that cannot be started, or what is_done throws before the first worker starts; what it throws later
+// fails the node.
 RunReport run_graph(const Graph& graph, const SupervisorOptions& options);
-
-// --- In the worker
-// ---------------------------------------------------------------------------------------------------------
-
-// Kills this process when its parent dies (its supervisor's run_graph() thread); at once if that is no longer
-// `expected`.
-void die_with_parent(pid_t expected);
-// Call first in a worker started by run_graph(): die_with_parent() of the supervisor, broken progress pipes ignored.
-// Throws Error(kInvalidArgument) when the process was not started by a supervisor.
-void enter_worker();
-// The node's lock below `folder` (created), waited for: of several experiments that run the same node, one computes it.
-// Ask whether the node is done after taking it.
-FileLock node_lock(const std::filesystem::path& folder, std::string_view id);
 
 }  // namespace palimpsest::experiment

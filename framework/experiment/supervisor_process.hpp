@@ -29,9 +29,8 @@ struct Ending {
 class WorkerProcess {
  public:
   // Spawns argv[0] (a path) in a process group of its own: standard input from /dev/null, both outputs to `log`
-  // (replaced), `environment` added to this process's, and
-  // OMP_WAIT_POLICY=passive where the user has not set it. Throws Error(kIo) or Error(kNotFound) when it cannot be
-  // started.
+  // (replaced), `environment` added to this process's, and OMP_WAIT_POLICY=passive where the user has not set it.
+  // Throws Error(kIo) or Error(kNotFound) when it cannot be started.
   WorkerProcess(const std::vector<std::string>& argv,
                 const std::vector<std::pair<std::string, std::string>>& environment, const std::filesystem::path& log);
   ~WorkerProcess();

@@ -1,17 +1,26 @@
-// The worker's side of the supervisor.
+#include "experiment/supervisor_worker.hpp"
+
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
 
 #include "base/error.hpp"
-#include "experiment/supervisor.hpp"
 #include "experiment/supervisor_process.hpp"
 
 namespace palimpsest::experiment {
+namespace {
+
+std::atomic<bool> asked_to_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+void on_stop(int /*signal*/) { asked_to_stop.store(true); }
+
+}  // namespace
 
 void die_with_parent(pid_t expected) {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(ErrorCode::kInternal, "PR_SET_PDEATHSIG was refused");
@@ -33,6 +42,16 @@ void enter_worker() {
   ::signal(SIGXFSZ, SIG_IGN);
   die_with_parent(parent);
 }
+
+void heed_stop_requests() {
+  struct sigaction action{};
+  action.sa_handler = on_stop;
+  action.sa_flags = SA_RESTART;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+bool stop_requested() { return asked_to_stop.load(); }
 
 FileLock node_lock(const std::filesystem::path& folder, std::string_view id) {
   std::error_code error;

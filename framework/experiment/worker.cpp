@@ -2,35 +2,21 @@
 
 #include <ATen/ATen.h>
 
-#include <functional>
-
 #include "base/error.hpp"
 #include "base/progress.hpp"
 #include "experiment/cell_file.hpp"
 #include "experiment/edit.hpp"
 #include "experiment/finetune.hpp"
+#include "experiment/measure.hpp"
 #include "experiment/moments.hpp"
 #include "experiment/workshop.hpp"
 
 namespace palimpsest::experiment {
 namespace {
 
-// Builds a store entry in a folder of its own and commits it whole.
-void commit(const Environment& environment, const std::string& kind, const Key& key,
-            const std::function<void(const std::filesystem::path&)>& build) {
-  const auto folder = environment.store->begin(kind, key);
-  try {
-    build(folder);
-    environment.store->commit(kind, key, folder);
-  } catch (...) {
-    environment.store->abandon(folder);
-    throw;
-  }
-}
-
 std::string edit_id(Workshop& workshop, const ChainPlace& place) {
   if (!place.fact) return "";
-  const data::Roles lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
+  const data::Lot lot = draw_lot(workshop.cell(), workshop.facts(), workshop.knowledge());
   return workshop.facts()[static_cast<std::size_t>(lot.edited.at(static_cast<std::size_t>(*place.fact)))].id;
 }
 
@@ -41,16 +27,17 @@ void knowledge(Workshop& workshop, const std::filesystem::path& folder) {
 void second_moments(Workshop& workshop) {
   const config::SecondMomentsSection& section = workshop.experiment().second_moments;
   const auto& environment = workshop.environment();
-  const std::string& id = workshop.node().node.id;
+  const std::string& id = workshop.node().id;
   KeyMaker keys = environment.keys();
   // Those of an earlier pass of this node, or of another experiment, stay as they are.
   std::vector<std::int64_t> layers = workshop.node().layers;
   std::erase_if(layers, [&](std::int64_t layer) {
-    return environment.store->contains("second_moment", keys.second_moment(workshop.experiment(), layer));
+    return environment.store->contains(store_kind(NodeKind::kSecondMoments),
+                                       keys.second_moment(workshop.experiment(), layer));
   });
   const auto keep = [&](const MomentSum& sum) {
-    commit(environment, "second_moment", keys.second_moment(workshop.experiment(), sum.layer),
-           [&](const std::filesystem::path& folder) { save_moment(sum, folder); });
+    environment.store->put(store_kind(NodeKind::kSecondMoments), keys.second_moment(workshop.experiment(), sum.layer),
+                           [&](const std::filesystem::path& folder) { save_moment(sum, folder); });
   };
   if (section.import.set()) {
     for (const auto& sum : import_moments(section.import.path, layers, workshop.model().config.mlp_width)) keep(sum);
@@ -83,20 +70,17 @@ void reapply(State& state) {
   }
   state.edited = state.current;
   // The weights are no longer base and updates alone.
-  state.finetuned = state.edited_beyond = true;
+  state.current_beyond_updates = state.edited_beyond_updates = true;
 }
 
 void stage(Workshop& workshop, const std::filesystem::path& folder) {
   const ChainPlace& place = workshop.node().place;
-  const std::string& kind = workshop.experiment().experiment.stages[place.stages - 1];
   State state = workshop.entering();
   StageRecord record;
-  if (kind == "edit") {
-    edit(workshop, state, place, edit_id(workshop, place), record);
-  } else if (kind == "reapply") {
-    reapply(state);
-  } else {
-    finetune(workshop, state, place, edit_id(workshop, place), record);
+  switch (stage_to(workshop.experiment(), place)) {
+    case config::StageKind::kEdit: edit(workshop, state, place, edit_id(workshop, place), record); break;
+    case config::StageKind::kFinetune: finetune(workshop, state, place, edit_id(workshop, place), record); break;
+    case config::StageKind::kReapply: reapply(state); break;
   }
   save_state(state, workshop.model(), folder);
   record.save(folder);
@@ -134,21 +118,20 @@ void part(Workshop& workshop, const std::filesystem::path& folder) {
 
 void run_node(const Plan& plan, const PlanNode& node, const Environment& environment) {
   Workshop workshop(plan, node, environment);
+  const auto stored = [&](void (*work)(Workshop&, const std::filesystem::path&)) {
+    environment.store->put(store_kind(node.kind), node.key,
+                           [&](const std::filesystem::path& folder) { work(workshop, folder); });
+  };
   switch (node.kind) {
-    case NodeKind::kSecondMoments: second_moments(workshop); return;
-    case NodeKind::kCell: write_cell_file(workshop); return;
-    default: break;
+    case NodeKind::kKnowledge: stored(knowledge); break;
+    case NodeKind::kSecondMoments: second_moments(workshop); break;
+    case NodeKind::kRoles: stored(roles); break;
+    case NodeKind::kStage: stored(stage); break;
+    case NodeKind::kMeasure: stored(measure_stage); break;
+    case NodeKind::kScore: stored(score_stage); break;
+    case NodeKind::kPart: stored(part); break;
+    case NodeKind::kCell: write_cell_file(workshop); break;
   }
-  commit(environment, store_kind(node.kind), node.key, [&](const std::filesystem::path& folder) {
-    switch (node.kind) {
-      case NodeKind::kKnowledge: knowledge(workshop, folder); break;
-      case NodeKind::kRoles: roles(workshop, folder); break;
-      case NodeKind::kStage: stage(workshop, folder); break;
-      case NodeKind::kMeasure: measure_stage(workshop, folder); break;
-      case NodeKind::kScore: score_stage(workshop, folder); break;
-      default: part(workshop, folder); break;
-    }
-  });
 }
 
 }  // namespace palimpsest::experiment

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "experiment/moments.hpp"
 #include "experiment/plugin_value.hpp"
+#include "experiment/supervisor_worker.hpp"
 
 namespace palimpsest::experiment {
 namespace {
@@ -50,7 +51,7 @@ const std::vector<data::Fact>& Workshop::facts() {
 
 std::filesystem::path Workshop::stored(const PlanNode& node) {
   const auto folder = environment_->store->find(store_kind(node.kind), node.key);
-  if (!folder) fail(ErrorCode::kInternal, "the result of \"", node.node.label, "\" is not in the store");
+  if (!folder) fail(ErrorCode::kInternal, "the result of \"", node.label, "\" is not in the store");
   return *folder;
 }
 
@@ -64,7 +65,7 @@ std::optional<std::filesystem::path> Workshop::find_below(NodeKind kind) {
 
 std::filesystem::path Workshop::below(NodeKind kind) {
   const auto folder = find_below(kind);
-  if (!folder) fail(ErrorCode::kInternal, "\"", node_->node.label, "\" has no ", name_of(kind), " below it");
+  if (!folder) fail(ErrorCode::kInternal, "\"", node_->label, "\" has no ", name_of(kind), " below it");
   return *folder;
 }
 
@@ -73,7 +74,10 @@ const std::vector<Knowledge>& Workshop::knowledge() {
   return *knowledge_;
 }
 
-Roles Workshop::roles() { return load_roles(below(NodeKind::kRoles)); }
+Roles Workshop::roles() {
+  Roles roles = load_roles(below(NodeKind::kRoles));
+  return experiment().edit.target == "true" ? without_written_answers(std::move(roles), facts()) : roles;
+}
 
 State Workshop::entering() {
   const auto folder = find_below(NodeKind::kStage);
@@ -98,7 +102,7 @@ std::vector<data::FilterFact> Workshop::all_facts() {
 std::shared_ptr<const plugin::TextDataset> Workshop::open_dataset(const plugin::DatasetRequest& request) {
   const bool shared = request.filter || request.validation_share > 0;  // follows from the whole experiment
   const bool edits =
-      node_->kind == NodeKind::kStage && experiment().experiment.stages[node_->place.stages - 1] == "edit";
+      node_->kind == NodeKind::kStage && stage_to(experiment(), node_->place) == config::StageKind::kEdit;
   if (edits && shared) {
     fail(ErrorCode::kUnsupported, request.path,
          " is opened with the irrelevance filter or a held-out sample by an editor or an augmenter, whose edits would "
@@ -147,13 +151,16 @@ std::shared_ptr<const plugin::Session> Workshop::session() {
   session_ = std::make_shared<plugin::Session>();
   session_->tokenizer = model().tokenizer;
   session_->seed = cell().seed;
+  heed_stop_requests();
+  session_->cancelled = stop_requested;
   session_->open_dataset = [this](const plugin::DatasetRequest& request) { return open_dataset(request); };
   auto moments = std::make_shared<std::map<std::int64_t, std::shared_ptr<const model::SecondMoment>>>();
   session_->second_moment = [this, moments](std::int64_t layer) {
     auto& known = (*moments)[layer];
     if (!known) {
       KeyMaker keys = environment_->keys();
-      const auto folder = environment_->store->find("second_moment", keys.second_moment(experiment(), layer));
+      const auto folder =
+          environment_->store->find(store_kind(NodeKind::kSecondMoments), keys.second_moment(experiment(), layer));
       if (!folder) {
         fail(ErrorCode::kInvalidArgument, "the second moment of layer ", layer,
              " was not announced through editor.needs/1");

@@ -34,7 +34,8 @@ class Workshop {
   std::optional<std::filesystem::path> find_below(NodeKind kind);
   std::filesystem::path stored(const PlanNode& node);
 
-  // Of this cell, read back from the store.
+  // Of this cell: those of its lot, read back from the store, but the controls that without_written_answers() takes.
+  // What filters text (all_facts()) and edits takes no notice of that.
   Roles roles();
   // The model that the node starts from: the stage below, or the base model.
   State entering();

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "model/cache.hpp"
-#include "model/checkpoint.hpp"
 #include "model/config.hpp"
+#include "model/model.hpp"
 #include "model/parameters.hpp"
 #include "model/site.hpp"
 
@@ -68,11 +68,11 @@ struct ForwardRequest {
   std::vector<std::int64_t> cache_rows;  // which cache row each row continues; empty: row i continues row i
   bool return_cache = false;             // of the layers that ran, the continued cache included
 
-  std::int64_t first_layer =
-      0;              // above 0 `hidden` is its input; equal to the number of layers: final norm and head only
+  // Above 0 `hidden` is its input; equal to the number of layers: final norm and head only.
+  std::int64_t first_layer = 0;
   at::Tensor hidden;  // [rows, tokens, hidden]; token_ids then only gives the shape and may be undefined
-  std::int64_t last_layer =
-      -1;  // the last one that runs; -1: all. Logits then read its output through final norm and head
+  // The last one that runs; -1: all. Logits then read its output through final norm and head.
+  std::int64_t last_layer = -1;
 
   std::vector<Site> capture;         // seen after replacement
   std::vector<Replacement> replace;  // in this order where they meet

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "model/checkpoint.hpp"
 #include "model/decoder.hpp"
+#include "model/model.hpp"
 
 namespace palimpsest::model {
 

@@ -22,14 +22,14 @@ bool is_plain_name(std::string_view name) {
 
 }  // namespace
 
-void Checkpoint::add(const TensorView& tensor) {
+void WeightFiles::add(const TensorView& tensor) {
   tensors_.push_back(&tensor);
   index_.emplace(tensor.name, &tensor);
 }
 
-std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
-  std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
-  checkpoint->folder_ = folder;
+std::shared_ptr<const WeightFiles> WeightFiles::open(const std::filesystem::path& folder) {
+  std::shared_ptr<WeightFiles> weights(new WeightFiles);
+  weights->folder_ = folder;
   if (!std::filesystem::is_directory(folder)) {
     const bool exists = std::filesystem::exists(folder);
     fail(exists ? ErrorCode::kInvalidArgument : ErrorCode::kNotFound, "the model folder ", folder.string(),
@@ -38,9 +38,9 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   const auto single = folder / kSingleFile;
   const auto index_path = folder / kIndexFile;
   if (std::filesystem::exists(single)) {
-    checkpoint->files_.push_back(SafetensorsFile::open(single));
-    for (const TensorView& tensor : checkpoint->files_.front()->tensors()) checkpoint->add(tensor);
-    return checkpoint;
+    weights->files_.push_back(SafetensorsFile::open(single));
+    for (const TensorView& tensor : weights->files_.front()->tensors()) weights->add(tensor);
+    return weights;
   }
   if (!std::filesystem::exists(index_path)) {
     const bool pickled = std::filesystem::exists(folder / "pytorch_model.bin") ||
@@ -74,7 +74,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
       if (!is_new) {
         fail(ErrorCode::kCorrupt, "tensor ", in_quotes(tensor.name, kShownName), " is in ",
              first->second->path().string(), " and in ", file->path().string(),
-             "; a tensor of a checkpoint stands in one file");
+             "; a tensor of a model stands in one file");
       }
     }
   }
@@ -86,15 +86,15 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
     }
   }
   for (const auto& [file_name, file] : files) {
-    checkpoint->files_.push_back(file);
+    weights->files_.push_back(file);
     for (const TensorView& tensor : file->tensors()) {
-      if (weight_map.contains(tensor.name)) checkpoint->add(tensor);
+      if (weight_map.contains(tensor.name)) weights->add(tensor);
     }
   }
-  return checkpoint;
+  return weights;
 }
 
-const TensorView* Checkpoint::find(std::string_view name) const {
+const TensorView* WeightFiles::find(std::string_view name) const {
   const auto found = index_.find(name);
   return found == index_.end() ? nullptr : found->second;
 }

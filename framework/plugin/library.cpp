@@ -5,6 +5,8 @@
 #define BOOST_DLL_USE_STD_FS
 #include <boost/dll/shared_library.hpp>
 #include <cstdio>
+#include <forward_list>
+#include <mutex>
 #include <system_error>
 #include <tuple>
 
@@ -75,16 +77,18 @@ void probe_in_child(const std::filesystem::path& path, const std::string& sha256
 }
 
 const palimpsest_library_v1& load(const std::filesystem::path& path) {
+  // Never unloaded: instances, vtables and thread-local destructors may outlive any point at which that would be safe.
+  static std::mutex mutex;
+  static auto& loaded = *new std::forward_list<boost::dll::shared_library>;
   try {
-    // Never unloaded: instances, vtables and thread-local destructors may outlive any point at which that would be
-    // safe.
-    auto* library =
-        new boost::dll::shared_library(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-    if (!library->has(PALIMPSEST_LIBRARY_SYMBOL)) {
+    const std::lock_guard lock(mutex);
+    const boost::dll::shared_library& library =
+        loaded.emplace_front(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    if (!library.has(PALIMPSEST_LIBRARY_SYMBOL)) {
       fail(ErrorCode::kInvalidArgument, path.string(), " has a plugin note but does not export the symbol ",
            PALIMPSEST_LIBRARY_SYMBOL, "; name its plugins with PALIMPSEST_LIBRARY(...)");
     }
-    return library->get<const palimpsest_library_v1>(PALIMPSEST_LIBRARY_SYMBOL);
+    return library.get<const palimpsest_library_v1>(PALIMPSEST_LIBRARY_SYMBOL);
   } catch (const std::system_error& error) {
     fail(ErrorCode::kInvalidArgument, path.string(), " could not be loaded: ", error.what());
   }

@@ -1,4 +1,4 @@
-// HDF5 identifiers that close themselves, and HDF5's error stack as our errors. Private to the room (and its tests):
+// HDF5 identifiers that close themselves, and HDF5's error stack as our errors. Private to the module (and its tests):
 // the public headers name no HDF5 type.
 //
 // Thread rule: the HDF5 library is used by one thread of a process at a time.

@@ -9,10 +9,6 @@ constexpr std::string_view kPlugins = "/provenance/plugins";
 constexpr std::string_view kDigests = "/provenance/digests";
 constexpr std::string_view kLibraries = "/provenance/libraries";
 
-Column text_column(std::string name, std::string definition) {
-  return {std::move(name), "", std::move(definition), std::vector<std::string>()};
-}
-
 Table pairs_table(std::string_view path, std::string definition, Column key, Column value,
                   const std::map<std::string, std::string>& pairs) {
   Table table{std::string(path), std::move(definition), {std::move(key), std::move(value)}};

@@ -31,6 +31,19 @@ void check_texts(const Table& table, const Column& column) {
 
 }  // namespace
 
+Column text_column(std::string name, std::string definition) {
+  return {std::move(name), "", std::move(definition), std::vector<std::string>()};
+}
+Column integer_column(std::string name, std::string unit, std::string definition) {
+  return {std::move(name), std::move(unit), std::move(definition), std::vector<std::int64_t>()};
+}
+Column number_column(std::string name, std::string unit, std::string definition) {
+  return {std::move(name), std::move(unit), std::move(definition), std::vector<double>()};
+}
+Column truth_column(std::string name, std::string definition) {
+  return {std::move(name), "1", std::move(definition), std::vector<Bool>()};
+}
+
 std::size_t Column::size() const {
   return std::visit([](const auto& of) { return of.size(); }, values);
 }

@@ -62,6 +62,12 @@ struct Column {
   bool operator==(const Column& other) const;
 };
 
+// Without values yet.
+Column text_column(std::string name, std::string definition);
+Column integer_column(std::string name, std::string unit, std::string definition);
+Column number_column(std::string name, std::string unit, std::string definition);
+Column truth_column(std::string name, std::string definition);
+
 struct Table {
   std::string name;        // its absolute path in the file: "/summary", "/metrics/retention"
   std::string definition;  // what one row is; "" if there is nothing to say

@@ -304,19 +304,6 @@ TEST(Curve, AreaIsTheMeanHeight) {
   EXPECT_THROW(curve_area({0, 1}, {1}), Error);
 }
 
-TEST(Curve, FirstForgetting) {
-  const std::vector<std::int64_t> steps{1, 2, 5, 10};
-  auto fact = first_forgetting(1, steps, {1, kNaN, 0, 1});
-  EXPECT_TRUE(fact.held && fact.forgotten);
-  EXPECT_EQ(fact.step, 5);
-  fact = first_forgetting(1, steps, {1, 1, 1, kNaN});
-  EXPECT_TRUE(fact.held);
-  EXPECT_FALSE(fact.forgotten);
-  EXPECT_EQ(fact.step, 5) << "the last measured step";
-  EXPECT_FALSE(first_forgetting(0, steps, {0, 0, 0, 0}).held);
-  EXPECT_FALSE(first_forgetting(kNaN, steps, {0, 0, 0, 0}).forgotten);
-}
-
 TEST(Scores, TheHarmonicMean) {
   EXPECT_DOUBLE_EQ(harmonic_mean({1, 0.5, 0.25}), 3.0 / 7.0);
   EXPECT_DOUBLE_EQ(harmonic_mean({0.4}), 0.4);

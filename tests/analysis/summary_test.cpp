@@ -269,6 +269,42 @@ TEST_F(Summary, TheCurveKeepsModelsThatStoppedEarlier) {
   EXPECT_DOUBLE_EQ(last.real("area_edited"), 0.875);
 }
 
+// The first one stops where the second is not measured, which has lost half by then as far as anybody can know.
+TEST_F(Summary, BetweenItsMeasurementsAModelLiesOnTheLine) {
+  SampleFile file;
+  file.retention();
+  for (const std::int64_t replicate : {0, 1}) {
+    const std::string name = cat("r", replicate);
+    const auto answer = [&](const At& at, double right) { file.answers(at, "edited", {right, right}); };
+    file.cell({name, replicate, "", "rome", 3.2, 3.0});
+    answer({name, 1, "edited", 0, replicate}, 1);
+    answer({name, 2, "step", 20, replicate}, 1);
+    answer({name, 2, "step", replicate == 0 ? 30 : 40, replicate}, replicate == 0 ? 1 : 0);
+    answer({name, 2, "finetuned", replicate == 0 ? 30 : 40, replicate}, replicate == 0 ? 1 : 0);
+  }
+  const auto table = summarise(file.read(folder_), kQuick);
+  // 1, 1, 3/4, 1/2 at steps 0, 20, 30, 40.
+  EXPECT_DOUBLE_EQ(Row(table, "edited", "all_top1", 2, "finetuned").real("area_edited"), 0.875);
+}
+
+// Asked at the ends alone, the first one has lost all by step 10, where it stopped.
+TEST_F(Summary, AModelsEndStandsWhereItStopped) {
+  SampleFile file;
+  file.retention();
+  for (const std::int64_t replicate : {0, 1}) {
+    const std::string name = cat("r", replicate);
+    file.cell({name, replicate, "", "rome", 3.2, 3.0});
+    file.answers({name, 1, "edited", 0, replicate}, "edited", {1, 1});
+    const double right = replicate == 0 ? 0 : 1;
+    file.answers({name, 2, "finetuned", replicate == 0 ? 10 : 20, replicate}, "edited", {right, right});
+  }
+  const auto table = summarise(file.read(folder_), kQuick);
+  const Row last(table, "edited", "all_top1", 2, "finetuned");
+  // 1, 1/2, 1/2 at steps 0, 10, 20.
+  EXPECT_DOUBLE_EQ(last.real("area_edited"), 0.625);
+  EXPECT_DOUBLE_EQ(last.real("first_forgotten_edited"), 10);
+}
+
 TEST_F(Summary, ReadsAnyMetricByItsDeclarationsAlone) {
   SampleFile file;
   file.cell({"r0"});

@@ -32,7 +32,7 @@ WorkerSizes llama() {
   sizes.model = model::parse_config(kLlama, "test");
   sizes.stored = stored_weights(sizes.model);
   config::Experiment& e = sizes.experiment;
-  e.experiment.stages = {"edit", "finetune"};
+  e.experiment.stages = {config::StageKind::kEdit, config::StageKind::kFinetune};
   e.model.dtype = "bfloat16";
   e.model.device = "cuda";
   e.facts.edited = 50;

@@ -19,11 +19,11 @@ TEST(ProductRates, AreNumbersOfOperations) {
 TEST(ProductRates, WhoMultipliesInBfloat16) {
   config::Experiment e;
   e.model.device = "cpu";
-  e.experiment.stages = {"edit", "finetune"};
+  e.experiment.stages = {config::StageKind::kEdit, config::StageKind::kFinetune};
   EXPECT_FALSE(multiplies_in_bfloat16(e));
   e.training.precision = "bfloat16_autocast";
   EXPECT_TRUE(multiplies_in_bfloat16(e));
-  e.experiment.stages = {"edit"};
+  e.experiment.stages = {config::StageKind::kEdit};
   EXPECT_FALSE(multiplies_in_bfloat16(e));
   e.model.dtype = "bfloat16";
   EXPECT_TRUE(multiplies_in_bfloat16(e));

@@ -9,7 +9,7 @@
 #include <ctime>
 
 #include "benchmarks/gemm_probe.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "model/work.hpp"
 #include "plugin/instance.hpp"

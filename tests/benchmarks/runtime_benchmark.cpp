@@ -14,8 +14,8 @@
 
 #include "benchmarks/gemm_probe.hpp"
 #include "experiment/moments.hpp"
-#include "model/checkpoint.hpp"
 #include "model/generation.hpp"
+#include "model/model.hpp"
 
 namespace palimpsest::benchmarks {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "benchmarks/facts.hpp"
 #include "benchmarks/gemm_probe.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "model/work.hpp"
 #include "support/parameters.hpp"

@@ -18,7 +18,7 @@
 
 #include "base/rng.hpp"
 #include "benchmarks/gemm_probe.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "training/loop.hpp"
 
 namespace palimpsest::training {

@@ -18,7 +18,7 @@ TEST(Experiment, DefaultsAreFilledAndPathsResolved) {
   const Experiment& made = expansion.cells[0].experiment;
   EXPECT_EQ(made.experiment.name, "a");
   EXPECT_EQ(made.experiment.output, study.folder.path() / "results/a");
-  EXPECT_THAT(made.experiment.stages, ::testing::ElementsAre("edit", "finetune"));
+  EXPECT_THAT(made.experiment.stages, ::testing::ElementsAre(StageKind::kEdit, StageKind::kFinetune));
   EXPECT_EQ(made.model.path.given, "model");
   EXPECT_EQ(made.model.path.path, study.folder.path() / "model");
   EXPECT_EQ(made.facts.edited, 5);

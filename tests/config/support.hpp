@@ -1,4 +1,4 @@
-// What the tests of the config room share: files in a folder of their own, a catalog of made-up plugins, a complete
+// What the tests of the config module share: files in a folder of their own, a catalog of made-up plugins, a complete
 // experiment.
 #pragma once
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/files.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/safetensors.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "plugin/instance.hpp"

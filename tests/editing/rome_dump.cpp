@@ -12,7 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 #include "model/safetensors.hpp"
 #include "model/safetensors_writer.hpp"
 #include "model/tokenizer/tokenizer.hpp"

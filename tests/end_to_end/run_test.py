@@ -292,6 +292,23 @@ class Interrupt(unittest.TestCase):
     def test_an_interrupt_ends_cleanly_and_the_same_command_goes_on(self):
         self.interrupted([signal.SIGINT])
 
+    def test_a_training_that_is_asked_to_stop_stops_by_itself(self):
+        with World() as world:
+            process = subprocess.Popen(world.command("run", world.config, sets=(*SMALL, "training.max_steps=1000000")),
+                                       cwd=world.root, env=world.environment(), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            seen = ""
+            for line in process.stdout:
+                seen += line
+                if "fine-tuning: " in line:
+                    break
+            os.kill(process.pid, signal.SIGINT)
+            seen += process.stdout.read()
+            self.assertEqual(process.wait(timeout=60), 130, seen)
+            process.stdout.close()
+            logs = [log.read_text() for log in world.root.rglob("*.log")]
+            self.assertIn("training was stopped on request", "".join(logs))
+
     def test_a_second_interrupt_does_no_harm(self):
         # When the first one's work is nearly done, the second may end the process itself: 130 to a shell as well.
         self.interrupted([signal.SIGINT, signal.SIGINT], (130, -signal.SIGINT))

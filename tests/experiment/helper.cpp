@@ -25,6 +25,7 @@
 #include "experiment/graph.hpp"
 #include "experiment/store.hpp"
 #include "experiment/supervisor.hpp"
+#include "experiment/supervisor_worker.hpp"
 
 namespace fs = std::filesystem;
 using namespace palimpsest;              // NOLINT: a program of one file
@@ -94,6 +95,12 @@ int work(const fs::path& folder, const std::string& id, const std::string& behav
     volatile int never = 0;
     while (never == 0) {
     }
+  }
+  if (behaviour == "heedful") {
+    heed_stop_requests();
+    while (!stop_requested()) ::usleep(10000);  // ends early when the signal comes
+    std::cerr << "error: work was stopped on request\n";
+    return 130;
   }
   if (behaviour == "stubborn") {
     ::signal(SIGTERM, SIG_IGN);

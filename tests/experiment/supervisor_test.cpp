@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "base/files.hpp"
 #include "child.hpp"
 #include "support/scratch.hpp"
 
@@ -93,6 +94,26 @@ TEST_F(Supervisor, WorkersAtTheSameTimeHaveSlotsOfTheirOwn) {
   const auto report = run_graph(graph, options_);
   EXPECT_EQ(report.nodes[0].state, NodeState::kFailed);
   EXPECT_EQ(slots, (std::map<std::string, int>{{"a", 0}, {"b", 1}, {"c", 1}}));
+}
+
+TEST_F(Supervisor, AWorkerMayHeedTheRequestToStop) {
+  options_.node_seconds = 2;
+  EXPECT_THAT(run_one({"heedful"}).message, HasSubstr("node_seconds is 2; log: ")) << "it was not killed";
+  EXPECT_EQ(read_file(log()), "error: work was stopped on request\n");
+}
+
+// Before the first worker starts all are asked, so the second question is that before each one's own worker.
+TEST_F(Supervisor, ANodeWhoseResultCannotBeLookedForCostsNoOther) {
+  const Graph graph({{"a", "", {}}, {"b", "", {"a"}}, {"c", "", {}}});
+  int questions = 0;
+  const auto is_done = options_.is_done;
+  options_.is_done = [&](const Node& node) {
+    if (node.id == "a" && ++questions > 1) fail(ErrorCode::kIo, "the disk is gone");
+    return is_done(node);
+  };
+  const auto report = run_graph(graph, options_);
+  EXPECT_EQ(report.text(),
+            "3 nodes: 1 ran, 1 failed, 1 skipped\n  a: it cannot be started: the disk is gone\n  b: skipped: needs a");
 }
 
 TEST_F(Supervisor, APeakBetweenTwoLooksIsSeen) {

@@ -48,7 +48,7 @@ std::string learned(const World& world, const plugin::Example& example) {
   return world.opened().tokenizer->decode(ids);
 }
 
-// ------------------------------------------------------------------------------------------------------- instruction
+// --- instruction ---
 
 Table instructions() {
   return {{"instruction", "input", "output"},
@@ -177,7 +177,7 @@ TEST(InstructionTask, AnEmptyResponseIsAnError) {
   EXPECT_THAT(refusal(task, world.model()), HasSubstr("has no tokens; expected some text"));
 }
 
-// ---------------------------------------------------------------------------------------------------- classification
+// --- classification ---
 
 Table labelled() {
   return {{"text", "label"},
@@ -265,7 +265,7 @@ TEST(ClassificationTask, RefusesWhatCannotBeClassified) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------ question answering
+// --- question answering ---
 
 Table questions() {
   return {

@@ -282,6 +282,22 @@ TEST(EditSuccess, EqualsWholeForwards) {
   EXPECT_GE(rows[3].at("paraphrase_token_accuracy"), 0.25);
 }
 
+// Where a fact's own true answer is written, neighbours may have the same one: which of two equal answers leads says
+// nothing.
+TEST(EditSuccess, ANeighbourWithTheWrittenAnswerIsNoMeasureOfSpecificity) {
+  World world;
+  data::Fact fact = *world.facts()[0]->fact;
+  std::erase_if(fact.probes, [](const data::Probe& probe) { return probe.kind == "neighbourhood"; });
+  fact.probes.push_back({"neighbourhood", prompt_of(world.facts()[1]), fact.target_new, ""});
+  const palimpsest_fact alone{&fact, "edited", "", world.facts()[0]->relation_targets};
+  plugin::Metric metric(find("metric", "edit_success"), world.session(), {});
+  const std::vector<const palimpsest_fact*> facts = {&alone};
+  const auto row = by_name(metric.columns(), metric.measure(world.model(), {0, "base", 0}, facts)).at(0);
+  EXPECT_EQ(row.at("neighbourhood_prompts"), 0);
+  EXPECT_TRUE(std::isnan(row.at("neighbourhood_success")));
+  EXPECT_GE(row.at("locality_prompts"), 1) << "whether the answer stays the unedited model's can still be asked";
+}
+
 TEST(EditSuccess, RunsAtTheEndsUnlessAskedForMore) {
   const World world;
   plugin::Metric ends(find("metric", "edit_success"), world.session(), {});

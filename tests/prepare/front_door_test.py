@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""When the front door prepares something again: need_prepared of cmake/setup/build.sh, with scripts that only count their runs."""
+"""What the front door refuses before it sets anything up, and when it prepares something again: need_prepared of
+cmake/setup/build.sh, with scripts that only count their runs."""
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
 
-SETUP = pathlib.Path(__file__).resolve().parents[2] / "cmake" / "setup"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SETUP = ROOT / "cmake" / "setup"
 
 DRIVER = """
 set -eu
@@ -65,6 +68,34 @@ class NeedPrepared(unittest.TestCase):
         (self.home / "data" / "runs").unlink()
         (self.home / "data").rmdir()
         self.assertEqual(self.runs(), 1)
+
+
+class Words(unittest.TestCase):
+    def refused(self, *words, **environment):
+        """What is said of a command that ends at once, having set up nothing."""
+        with tempfile.TemporaryDirectory() as holder:
+            home = pathlib.Path(holder) / "home"
+            done = subprocess.run(["sh", str(ROOT / "palimpsest"), *words], capture_output=True, text=True, check=False,
+                                  env={**os.environ, "PALIMPSEST_HOME": str(home), **environment})
+            self.assertNotEqual(done.returncode, 0)
+            self.assertFalse(home.exists(), done.stderr)
+        return done.stderr
+
+    def test_an_unknown_command_is_refused_before_anything_is_set_up(self):
+        self.assertIn("no command pln", self.refused("pln"))
+
+    def test_an_unknown_preset_is_refused_before_anything_is_set_up(self):
+        self.assertIn("PALIMPSEST_PRESET is relase; there are release, debug and asan",
+                      self.refused("plan", PALIMPSEST_PRESET="relase"))
+
+    def test_the_program_s_commands_are_all_known(self):
+        door = (ROOT / "palimpsest").read_text()
+        known = set(re.search(r"^  (run \|[^)]*)\) ;;$", door, re.M).group(1).split(" | "))
+        program = (ROOT / "framework" / "app" / "main.cpp").read_text()
+        table = program[program.index("commands() {"):program.index("return all")]
+        hidden = {"worker", "probe-plugin", "check-plugin-here", "ask-plugin"}
+        self.assertEqual(set(re.findall(r'^      \{"([a-z-]+)"', table, re.M)) - hidden,
+                         known - {"test", "install", "--version"})
 
 
 if __name__ == "__main__":

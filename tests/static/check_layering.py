@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The rules of the tree that a compiler does not see: which room may include which, what is kept apart, and what never
+"""The rules of the tree that a compiler does not see: which module may include which, what is kept apart, and what never
 stands in a tracked file. Prints every finding as file:line: what was found, what is wanted. `docs/architecture.md` has the
 reasons."""
 
@@ -10,7 +10,7 @@ import sys
 
 from sources import CXX, project_files
 
-# room -> rooms it may include. Everything may use the ABI. A room below another may be skipped over, never the reverse.
+# module -> modules it may include. Everything may use the ABI. A module below another may be skipped over, never the reverse.
 BELOW = {
     "abi": [],
     "sdk": ["abi"],
@@ -27,7 +27,7 @@ BELOW = {
     "editing": ["sdk"],
     "plugins": ["editing"],
 }
-# Single headers of another room that a room may include beside the arrows, each with its reason.
+# Single headers of another module that a module may include beside the arrows, each with its reason.
 ALSO = {
     ("plugin", "framework/sdk/palimpsest/sdk/testing.hpp"),  # palimpsest::testing: the runtime behind a header for authors
     ("data", "framework/model/tokenizer/tokenizer.hpp"),  # the target rule and packing are about tokens; the tokenizer needs no libtorch
@@ -45,9 +45,9 @@ UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 TORCH_EVERYTHING_LIMIT = 5
 
 
-def allowed(room):
-    """All rooms that `room` may include: itself, the ABI, and what lies below, at any depth."""
-    found, waiting = {room, "abi"}, [room]
+def allowed(module):
+    """All modules that `module` may include: itself, the ABI, and what lies below, at any depth."""
+    found, waiting = {module, "abi"}, [module]
     while waiting:
         for below in BELOW[waiting.pop()]:
             if below not in found:
@@ -56,11 +56,11 @@ def allowed(room):
     return found
 
 
-ALLOWED = {room: allowed(room) for room in BELOW}
+ALLOWED = {module: allowed(module) for module in BELOW}
 
 
-def room_of(path):
-    """The room a file belongs to, or None (tests, cmake, docs)."""
+def module_of(path):
+    """The module a file belongs to, or None (tests, cmake, docs)."""
     if path.parts[0] == "plugins" and len(path.parts) > 2:
         return "plugins"
     if path.parts[0] == "framework" and len(path.parts) > 2:
@@ -117,23 +117,23 @@ class Tree:
 
 def check_arrows(tree):
     for path, targets in tree.targets.items():
-        room = room_of(path)
-        if room is None:
+        module = module_of(path)
+        if module is None:
             continue
-        if room == "unknown":
-            tree.find(path, 1, f"framework/{path.parts[1]} is no room of the design; known: {', '.join(sorted(BELOW))}")
+        if module == "unknown":
+            tree.find(path, 1, f"framework/{path.parts[1]} is no module of the design; known: {', '.join(sorted(BELOW))}")
             continue
         for number, name, target in targets:
-            other = room_of(target) if target else None
+            other = module_of(target) if target else None
             if target is not None and target.parts[0] == "tests" and not is_test(path):
                 tree.find(path, number, f'includes "{name}" of tests/; only tests may')
             if other is None or other == "unknown" or is_test(path):
                 continue
-            if other == "plugins" and room == "plugins" and path.parts[:3] != target.parts[:3]:
+            if other == "plugins" and module == "plugins" and path.parts[:3] != target.parts[:3]:
                 tree.find(path, number, f'a plugin includes "{name}" of another plugin; what two need lives in framework/editing')
-            elif other not in ALLOWED[room] and (room, target.as_posix()) not in ALSO:
-                tree.find(path, number, f'{room} includes "{name}" of {other}; it may include: '
-                                        f"{', '.join(sorted(ALLOWED[room]))}")
+            elif other not in ALLOWED[module] and (module, target.as_posix()) not in ALSO:
+                tree.find(path, number, f'{module} includes "{name}" of {other}; it may include: '
+                                        f"{', '.join(sorted(ALLOWED[module]))}")
 
 
 def is_test(path):
@@ -154,11 +154,11 @@ def check_kept_apart(tree):
                 tree.find(path, number, f"includes <{name}>; only framework/base/log.cpp may")
             if name in ("torch/torch.h", "torch/all.h"):
                 everything.append((path, number))
-            in_room = room_of(path) not in (None, "sdk")
-            if name in ("torch/torch.h", "ATen/ATen.h", "torch/extension.h") and path.suffix in (".hpp", ".h") and in_room:
+            in_module = module_of(path) not in (None, "sdk")
+            if name in ("torch/torch.h", "ATen/ATen.h", "torch/extension.h") and path.suffix in (".hpp", ".h") and in_module:
                 tree.find(path, number, f"a header includes <{name}>, which costs every includer ten seconds; "
                                         f"<ATen/core/Tensor.h> is enough for declarations")
-            if room_of(path) == "abi" and (TORCH.match(name) or "." not in name):
+            if module_of(path) == "abi" and (TORCH.match(name) or "." not in name):
                 tree.find(path, number, f"the ABI includes <{name}>; it is pure C11 and knows only C headers and its own")
     for path, number in everything[TORCH_EVERYTHING_LIMIT:]:
         tree.find(path, number, f"is one of {len(everything)} files that include all of torch; at most {TORCH_EVERYTHING_LIMIT} may")
@@ -182,7 +182,7 @@ def check_devices(tree):
     """The maths runs wherever the model is: no algorithm names a device, or makes its indices where libtorch makes them by default."""
     named = re.compile(r'at::k(?:CPU|CUDA)\b|c10::k(?:CPU|CUDA)\b|"(?:cpu|cuda)[":]|DeviceType::')
     for path in tree.includes:
-        if room_of(path) not in ("editing", "plugins") or is_test(path):
+        if module_of(path) not in ("editing", "plugins") or is_test(path):
             continue
         for number, line in enumerate(tree.lines(path), 1):
             if match := named.search(line):

@@ -55,7 +55,7 @@ class StaticChecks(unittest.TestCase):
         self.assertIn('framework/data/facts.cpp:2: data includes "model/sites.hpp" of model', told)
         self.assertNotIn("model/tokenizer/tokenizer.hpp", told)
         self.assertIn('framework/training/loop.cpp:1: training includes "app/help.hpp" of app', told)
-        self.assertIn("framework/shop is no room of the design", told)
+        self.assertIn("framework/shop is no module of the design", told)
 
     def test_plugins_see_no_host(self):
         self.write("framework/base/error.hpp", "#pragma once\n")

@@ -27,7 +27,7 @@ void print_cells(const experiment::Plan& plan) {
       std::cout << e.editor.id << " edits " << e.facts.edited << " facts, beside " << e.facts.intrinsic
                 << " intrinsic ones; stages";
     }
-    for (const auto& stage : e.experiment.stages) std::cout << ' ' << stage;
+    for (const auto stage : e.experiment.stages) std::cout << ' ' << config::name_of(stage);
     if (!e.task.id.empty()) std::cout << "; task " << e.task.id;
     if (!e.freeze_policy.id.empty()) std::cout << "; freeze policy " << e.freeze_policy.id;
     std::cout << '\n';

@@ -14,7 +14,7 @@
 #include "base/error.hpp"
 #include "base/progress.hpp"
 #include "experiment/runner.hpp"
-#include "experiment/supervisor.hpp"
+#include "experiment/supervisor_worker.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -33,11 +33,11 @@ void compute(const Arguments& arguments) {
   const int threads = static_cast<int>(plan.experiment().run.threads);
   at::set_num_threads(threads);
   at::set_num_interop_threads(1);
-  const FileLock lock = experiment::node_lock(experiment::lock_folder(*environment.store), node.node.id);
+  const FileLock lock = experiment::node_lock(experiment::lock_folder(*environment.store), node.id);
   if (plan.is_done(node)) return;
   experiment::run_node(plan, node, environment);
   if (!plan.is_done(node)) {
-    fail(ErrorCode::kInternal, node.node.label, ": computed, and its result is not where it belongs");
+    fail(ErrorCode::kInternal, node.label, ": computed, and its result is not where it belongs");
   }
 }
 

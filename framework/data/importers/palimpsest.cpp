@@ -10,7 +10,7 @@
 //    "probes": [                              optional
 //      {"kind": "paraphrase",                 paraphrase, neighbourhood, portability, locality or your own word
 //       "prompt": "{}'s seat of government is", the subject written out, or {} for it
-//       "target": "Paris",                    optional: the expected answer; left out, it is target_true
+//       "target": "Paris",                    optional: the probe's own answer; what is without one: docs/facts.md
 //       "split": "teach"}]}                   teach or test; required of a paraphrase
 //
 // Unknown fields are refused.

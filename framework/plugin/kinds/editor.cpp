@@ -12,7 +12,8 @@
 namespace palimpsest::plugin {
 namespace {
 
-// An open transaction: updates go into a copy of the weights that becomes the model's own only when apply succeeds.
+// An open transaction: each update is in the model's current weights as soon as it is given, so that the editor's next
+// pass sees it; when apply fails, the weights before it come back.
 struct Transaction {
   palimpsest_model* model;
   std::size_t requests;

@@ -31,11 +31,9 @@ std::vector<Row> Metric::measure(palimpsest_model& model, const MeasuringPoint& 
   const palimpsest_row_sink sink{&collector, collect_row};
   const palimpsest_measure_request request{&model,       point.ordinal, text_of(point.stage), point.step,
                                            facts.data(), facts.size(),  point.tokens_trained, point.edit_tokens};
-  const model::Parameters before = model.current;
   call_plugin(label(), "measure", [&] {
     return table<palimpsest_metric_v1>(interface(PALIMPSEST_METRIC_1, true)).measure(instance_, &request, &sink);
   });
-  model.current = before;
   return std::move(collector.rows);
 }
 

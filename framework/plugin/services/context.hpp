@@ -19,8 +19,8 @@
 #include "base/rng.hpp"
 #include "data/fact.hpp"
 #include "model/cache.hpp"
-#include "model/checkpoint.hpp"
 #include "model/decoder.hpp"
+#include "model/model.hpp"
 #include "model/parameters.hpp"
 #include "model/second_moment.hpp"
 #include "model/update.hpp"
@@ -108,7 +108,7 @@ const at::Tensor& tensor_of(palimpsest_tensor handle);
 
 }  // namespace palimpsest::plugin
 
-// ------------------------------------------------------------------------------------- the opaque objects of the ABI
+// --- the opaque objects of the ABI ---
 
 // The model at one moment: three sets of weights over one architecture, and the recorded updates.
 struct palimpsest_model {

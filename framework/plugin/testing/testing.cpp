@@ -1,4 +1,4 @@
-// palimpsest::testing: the host's rooms behind the header that authors include (palimpsest/sdk/testing.hpp).
+// palimpsest::testing: the host's modules behind the header that authors include (palimpsest/sdk/testing.hpp).
 #include "palimpsest/sdk/testing.hpp"
 
 #include <ATen/ATen.h>
@@ -138,7 +138,7 @@ struct Open : Base {
 
 }  // namespace
 
-// -------------------------------------------------------------------------------------------------------------- World
+// --- World ---
 
 struct World::Impl {
   explicit Impl(const WorldOptions& options)
@@ -225,7 +225,7 @@ std::string World::weights_digest() const {
   return hash.hex();
 }
 
-// ----------------------------------------------------------------------------------------------------------- Instance
+// --- Instance ---
 
 struct Instance::Impl {
   using Any = std::variant<std::unique_ptr<Open<plugin::Editor>>, std::unique_ptr<Open<plugin::Metric>>,

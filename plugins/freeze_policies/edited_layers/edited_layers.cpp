@@ -42,9 +42,9 @@ class EditedLayers : public sdk::FreezePolicy {
               std::span<const sdk::UpdateView> updates, const sdk::Freezing& freezing) override {
     const sdk::EditedPlaces edited = sdk::find_edited(parameters, updates);
     const sdk::Outside outside = sdk::frozen_outside(p_, parameters);
-    const bool only_outside = !edited.outside.empty();
+    const bool some_outside = !edited.outside.empty();
     const std::set<std::int64_t> layers =
-        sdk::with_margin(info, sdk::edited_layers(info, edited, p_.layers, only_outside), p_.margin);
+        sdk::with_margin(info, sdk::edited_layers(info, edited, p_.layers, some_outside), p_.margin);
     sdk::freeze_where(
         host_, parameters, freezing,
         "granularity = \"" + p_.granularity.str() + "\" over " + std::to_string(layers.size()) + " layers",

@@ -49,9 +49,9 @@ class EverythingButEdited : public sdk::FreezePolicy {
     const sdk::EditedPlaces edited = sdk::find_edited(parameters, updates);
     const sdk::Outside outside{p_.train_embedding, p_.train_final_norm, p_.train_head};
     outside.check(parameters, "train_head", "train_embedding");
-    const bool only_outside = !edited.outside.empty();
+    const bool some_outside = !edited.outside.empty();
     const std::set<std::int64_t> layers =
-        sdk::with_margin(info, sdk::edited_layers(info, edited, p_.layers, only_outside), p_.margin);
+        sdk::with_margin(info, sdk::edited_layers(info, edited, p_.layers, some_outside), p_.margin);
     sdk::freeze_where(
         host_, parameters, freezing,
         "everything but granularity = \"" + p_.granularity.str() + "\" of " + std::to_string(layers.size()) + " layers",

@@ -6,18 +6,17 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/sdk/probing.hpp"
+#include "palimpsest/sdk/reading.hpp"
 #include "success.hpp"
 
 namespace palimpsest::edit_success {
 namespace {
 
-constexpr const char* kWhen[] = {"all", "ends", nullptr};
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 // Two targets after one prompt; indices into the queries, kNone: not asked.
@@ -71,7 +70,8 @@ constexpr palimpsest_column kColumns[] = {
                 "PS: share of the test paraphrases after which p(target_new) > p(target_true), p as in efficacy."),
     mean_column("neighbourhood_success", "1",
                 "NS: share of the neighbourhood prompts (other subjects) after which p(that subject's own answer) > "
-                "p(target_new), p as in efficacy.",
+                "p(target_new), p as in efficacy. Prompts whose own answer is target_new to the letter are left "
+                "out.",
                 PALIMPSEST_GATE_NEIGHBOURHOOD),
     mean_column("efficacy_magnitude", "1", "p(target_new) - p(target_true) after the prompt, p as in efficacy."),
     mean_column("paraphrase_magnitude", "1", "Mean over test paraphrases of p(target_new) - p(target_true)."),
@@ -95,7 +95,7 @@ constexpr palimpsest_column kColumns[] = {
         "Share of the neighbourhood and locality prompts after which the greedy token is the unedited model's."),
     plain_column("paraphrases", PALIMPSEST_INT64, "prompt", "Test paraphrases of the fact."),
     plain_column("neighbourhood_prompts", PALIMPSEST_INT64, "prompt",
-                 "Neighbourhood prompts of the fact with an answer of their own."),
+                 "Neighbourhood prompts of the fact with an answer of their own that is not target_new to the letter."),
     plain_column("locality_prompts", PALIMPSEST_INT64, "prompt", "Prompts that locality is taken over."),
 };
 
@@ -106,20 +106,15 @@ class EditSuccess : public sdk::Metric {
 
     static constexpr auto fields() {
       using sdk::field;
-      return std::tuple(field("when", &Parameters::when,
-                              "\"ends\": at base, edited and finetuned; \"all\": at the steps of fine-tuning too.")
-                            .choices(kWhen));
+      return std::tuple(field("when", &Parameters::when, sdk::kWhenDoc).choices(sdk::kWhenChoices));
     }
   };
-  static constexpr sdk::Info kInfo{"edit_success", "1.1.0",
+  static constexpr sdk::Info kInfo{"edit_success", "1.2.0",
                                    "Efficacy, paraphrase and neighbourhood success, accuracy and locality of edits."};
 
   EditSuccess(sdk::Host host, const Parameters& parameters) : host_(host), p_(parameters) {}
 
-  std::uint32_t when() const override {
-    if (std::string_view(p_.when) == "all") return PALIMPSEST_WHEN_ALWAYS;
-    return PALIMPSEST_WHEN_BASE | PALIMPSEST_WHEN_EDITED | PALIMPSEST_WHEN_FINETUNED;
-  }
+  std::uint32_t when() const override { return sdk::when_of(p_.when.str()); }
 
   std::span<const palimpsest_column> columns() const override { return kColumns; }
 
@@ -152,7 +147,9 @@ class EditSuccess : public sdk::Metric {
     plan.prompt = ask_both(sdk::fill(fact.prompt(), fact.subject()), target_true);
     for (const auto& probe : fact.probes("paraphrase")) plan.paraphrases.push_back(ask_both(probe.prompt, target_true));
     for (const auto& probe : fact.probes("neighbourhood")) {
-      const Pair pair = ask_both(probe.prompt, probe.target.empty() ? target_true : probe.target);
+      const std::string own = probe.target.empty() ? target_true : probe.target;
+      // An answer cannot lead itself: where the fact's own true answer is written, many neighbours share it.
+      const Pair pair = ask_both(probe.prompt, own == target_new ? std::string() : own);
       if (pair.target_true != kNone) plan.neighbourhood.push_back(pair);
       plan.locality.push_back(pair.target_new);
     }

@@ -99,7 +99,8 @@ class Instruction : public sdk::RowTask<Row> {
                          "Mean over the examples of log p(response, end of text included | prompt)."),
         sdk::mean_column(
             "response_logp_mean", "nat/token",
-            "Mean over all response tokens of log p(token | tokens before it); minus this is the validation loss."),
+            "Mean over all response tokens of log p(token | tokens before it); minus this is the validation loss of "
+            "the same examples."),
         sdk::plain_column("response_tokens", PALIMPSEST_INT64, "token",
                           "Response tokens that the likelihoods were taken over."),
         sdk::plain_column("examples", PALIMPSEST_INT64, "example", "Held-out examples that the score was taken over."),

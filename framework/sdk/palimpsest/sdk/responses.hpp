@@ -22,7 +22,7 @@ namespace palimpsest::sdk {
 
 inline bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
-// ------------------------------------------------------------------------------------------------------------ template
+// --- template ---
 
 // A text with places such as {question}. Only the named places are replaced, and what is put there is not looked at
 // again; other braces stay as they are.
@@ -74,7 +74,7 @@ class Template {
   std::vector<std::string> places_;
 };
 
-// ----------------------------------------------------------------------------------------------------------- examples
+// --- examples ---
 
 struct Prompted {
   std::vector<std::int64_t> prompt;    // at least one token
@@ -112,7 +112,7 @@ inline Example example_of(const Prompted& made) {
   return example;
 }
 
-// ------------------------------------------------------------------------------------------------------------- scores
+// --- scores ---
 
 // Adds a row to a forward that asks for log p of every token of the response: all tokens but the last become an input,
 // and each response token a position that predicts it.

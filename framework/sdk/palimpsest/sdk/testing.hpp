@@ -43,8 +43,8 @@ struct FactText {
 };
 
 struct WorldOptions {
-  std::string model =
-      {};  // a Hugging Face folder; "": the tiny model of the installation (3 layers, hidden 32, mlp 64)
+  // A Hugging Face folder; "": the tiny model of the installation (3 layers, hidden 32, mlp 64).
+  std::string model = {};
   std::uint64_t seed = 7;  // of random streams and generation
 };
 

@@ -1,4 +1,4 @@
-#include "data/roles.hpp"
+#include "data/lot.hpp"
 
 #include <algorithm>
 #include <array>
@@ -206,8 +206,8 @@ class Draw {
   std::int64_t moved_ = 0;
 };
 
-Roles roles_of(const Draw& draw, bool swapped) {
-  Roles out;
+Lot lot_of(const Draw& draw, bool swapped) {
+  Lot out;
   out.moved_between_relations = draw.moved();
   out.exchanged = static_cast<std::int64_t>(draw.drawn()[kIntrinsicThenEdited].size());
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
@@ -219,8 +219,8 @@ Roles roles_of(const Draw& draw, bool swapped) {
 
 }  // namespace
 
-Roles assign_roles(std::span<const Fact> facts, std::span<const std::int64_t> pool, std::int64_t edited,
-                   std::int64_t intrinsic, std::uint64_t seed, bool swapped) {
+Lot draw_lot(std::span<const Fact> facts, std::span<const std::int64_t> pool, std::int64_t edited,
+             std::int64_t intrinsic, std::uint64_t seed, bool swapped) {
   if (edited < 0 || intrinsic < 0 || edited + intrinsic == 0) {
     fail(ErrorCode::kInvalidArgument, "roles: found ", edited, " edited and ", intrinsic,
          " intrinsic facts, expected counts of 0 or more, and at least one fact");
@@ -237,13 +237,13 @@ Roles assign_roles(std::span<const Fact> facts, std::span<const std::int64_t> po
     // `swapped` does not enter the stream: a replicate and its pair are one draw.
     Rng rng(seed, "roles");
     bool found = false;
-    Roles best;
+    Lot best;
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       Draw draw(candidates, wanted, rng);
       draw.run();
       most = std::max(most, draw.taken());
       if (!draw.complete() || (found && draw.moved() >= best.moved_between_relations)) continue;
-      best = roles_of(draw, swapped);
+      best = lot_of(draw, swapped);
       found = true;
       if (draw.moved() == 0) break;
     }
@@ -260,10 +260,9 @@ Roles assign_roles(std::span<const Fact> facts, std::span<const std::int64_t> po
 }
 
 MarginMatches match_by_margin(std::span<const double> edited, std::span<const double> candidates, double caliper,
-                              std::int64_t per_edited) {
+                              std::int64_t wanted) {
   if (!(caliper >= 0)) fail(ErrorCode::kInvalidArgument, "caliper: found ", caliper, ", expected 0 or more");
-  if (per_edited < 1)
-    fail(ErrorCode::kInvalidArgument, "matches per edited fact: found ", per_edited, ", expected 1 or more");
+  if (wanted < 0) fail(ErrorCode::kInvalidArgument, "matches: found ", wanted, ", expected 0 or more");
   const auto require_number = [](std::span<const double> margins, std::string_view what) {
     for (std::size_t i = 0; i < margins.size(); ++i) {
       if (std::isnan(margins[i])) fail(ErrorCode::kNumeric, "the margin of ", what, " fact ", i, " is not a number");
@@ -292,26 +291,27 @@ MarginMatches match_by_margin(std::span<const double> edited, std::span<const do
   });
   MarginMatches out;
   out.matches.resize(edited.size());
-  out.distances.resize(edited.size());
   std::vector<bool> taken(candidates.size(), false);
-  for (std::size_t round = 0; round < static_cast<std::size_t>(per_edited); ++round) {
-    bool any = false;
+  std::int64_t lacking = wanted;
+  const auto facts = static_cast<std::int64_t>(edited.size());
+  const std::int64_t rounds = facts == 0 ? 0 : (wanted + facts - 1) / facts;
+  for (std::size_t round = 0; round < static_cast<std::size_t>(rounds); ++round) {
+    const std::int64_t before = lacking;
     for (const Pair& pair : pairs) {
+      if (lacking == 0) break;
       auto& mine = out.matches[pair.edited];
       // A fact without a match in an earlier round has no free candidate left within the caliper either.
       if (taken[pair.candidate] || mine.size() > round) continue;
       taken[pair.candidate] = true;
       mine.push_back(static_cast<std::int64_t>(pair.candidate));
-      out.distances[pair.edited].push_back(pair.distance);
-      any = true;
+      --lacking;
     }
-    if (!any) break;
+    if (lacking == before) break;
   }
-  for (const auto& mine : out.matches) {
-    const std::int64_t lacking = per_edited - static_cast<std::int64_t>(mine.size());
-    out.missing += lacking;
-    out.unmatched += lacking > 0 ? 1 : 0;
-  }
+  // Of facts that could do with one more match, no more lack one than there are places without.
+  const auto short_of = std::count_if(out.matches.begin(), out.matches.end(),
+                                      [&](const auto& mine) { return std::ssize(mine) < rounds; });
+  out.unmatched = std::min<std::int64_t>(short_of, lacking);
   return out;
 }
 

@@ -13,8 +13,8 @@
 
 namespace palimpsest::data {
 
-struct Roles {
-  std::vector<std::int64_t> edited;     // indices into `facts`, in order of the lot
+struct Lot {
+  std::vector<std::int64_t> edited;     // indices into `facts`, in the order drawn
   std::vector<std::int64_t> intrinsic;  // likewise; first those that the swap edits
   std::int64_t exchanged = 0;           // how many of `intrinsic` the swap edits
   // Places that a relation could not fill in proportion to its share of the pool and that others took: 0 when the
@@ -30,21 +30,20 @@ struct Roles {
 //
 // Throws Error: kInvalidArgument for counts below zero, both zero, indices outside `facts` or twice in the pool;
 // kOutOfRange, with the counts, when the pool is too small under the constraints.
-Roles assign_roles(std::span<const Fact> facts, std::span<const std::int64_t> pool, std::int64_t edited,
-                   std::int64_t intrinsic, std::uint64_t seed, bool swapped);
+Lot draw_lot(std::span<const Fact> facts, std::span<const std::int64_t> pool, std::int64_t edited,
+             std::int64_t intrinsic, std::uint64_t seed, bool swapped);
 
 struct MarginMatches {
-  std::vector<std::vector<std::int64_t>> matches;  // by edited fact: indices of candidates, nearest round first
-  std::vector<std::vector<double>> distances;      // |margin difference| of each match
-  std::int64_t unmatched = 0;                      // edited facts with fewer than per_edited matches
-  std::int64_t missing = 0;                        // matches wanted and not found
+  std::vector<std::vector<std::int64_t>> matches;  // by edited fact: indices of candidates, in order of the rounds
+  std::int64_t unmatched = 0;                      // edited facts that lack a match
 };
 
-// Nearest-margin matching without replacement. In each of per_edited rounds every edited fact gets at most one
-// candidate: the pair with the smallest |difference| <= caliper is taken first; equal differences go by edited index,
+// Nearest-margin matching without replacement: `wanted` matches, as many for each edited fact. In each round every
+// edited fact gets at most one candidate, and the pair with the smallest |difference| <= caliper is taken first; so
+// where the last round has fewer places than facts, the nearest pairs have them. Equal differences go by edited index,
 // then by candidate index. caliper may be infinite. Throws Error: kNumeric for a margin that is not a number,
-// kInvalidArgument for a caliper below zero or per_edited < 1.
+// kInvalidArgument for a caliper below zero or wanted < 0.
 MarginMatches match_by_margin(std::span<const double> edited, std::span<const double> candidates, double caliper,
-                              std::int64_t per_edited);
+                              std::int64_t wanted);
 
 }  // namespace palimpsest::data

@@ -1,4 +1,4 @@
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 
 #include <gmock/gmock.h>
 
@@ -20,9 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-class CheckpointFolder : public ::testing::Test {
+class ModelFolder : public ::testing::Test {
  protected:
-  CheckpointFolder() {
+  ModelFolder() {
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     folder = fs::path(::testing::TempDir()) / cat("palimpsest_", ::getpid(), "_", test->name());
     fs::create_directories(folder);
@@ -30,7 +30,7 @@ class CheckpointFolder : public ::testing::Test {
       fs::copy_file(golden_folder("llama_tied") / name, folder / name, fs::copy_options::overwrite_existing);
     }
   }
-  ~CheckpointFolder() override { fs::remove_all(folder); }
+  ~ModelFolder() override { fs::remove_all(folder); }
 
   std::string refusal(ErrorCode code, const OpenOptions& options = {}) {
     try {
@@ -73,7 +73,7 @@ bool is_in_file(const at::Tensor& tensor, const fs::path& file) {
   return false;
 }
 
-TEST_F(CheckpointFolder, MissingWrongAndExtraTensorsAreNamed) {
+TEST_F(ModelFolder, MissingWrongAndExtraTensorsAreNamed) {
   rewrite([](auto& tensors) { named(tensors, "model.norm.weight").name = "model.nrm.weight"; });
   EXPECT_THAT(
       refusal(ErrorCode::kNotFound),
@@ -97,7 +97,7 @@ TEST_F(CheckpointFolder, MissingWrongAndExtraTensorsAreNamed) {
 }
 
 // As the files of the published GPT-2 are: saved without the head's class, with the tables of the attention mask.
-TEST_F(CheckpointFolder, PrefixMayLackAndBuffersAreNoWeights) {
+TEST_F(ModelFolder, PrefixMayLackAndBuffersAreNoWeights) {
   const std::vector<std::uint8_t> table(128 * 128, 1);
   const std::vector<float> one(1, -1e4F);
   rewrite(
@@ -116,7 +116,7 @@ TEST_F(CheckpointFolder, PrefixMayLackAndBuffersAreNoWeights) {
   EXPECT_THAT(refusal(ErrorCode::kNotFound), HasSubstr("transformer.wpe.weight (positions.weight"));
 }
 
-TEST_F(CheckpointFolder, AFusedTensorIsNamedAsItIsStored) {
+TEST_F(ModelFolder, AFusedTensorIsNamedAsItIsStored) {
   rewrite([](auto& tensors) { named(tensors, "transformer.h.1.attn.c_attn.weight").shape = {96, 32}; }, "gpt2");
   EXPECT_THAT(refusal(ErrorCode::kInvalidArgument),
               HasSubstr("transformer.h.1.attn.c_attn.weight has shape [96, 32], expected [32, 96]"));
@@ -128,9 +128,9 @@ TEST_F(CheckpointFolder, AFusedTensorIsNamedAsItIsStored) {
 }
 
 // Names, orientation, fusing: all that transformers wrote comes back as it was.
-TEST_F(CheckpointFolder, SavedTensorsAreThoseThatWereRead) {
+TEST_F(ModelFolder, SavedTensorsAreThoseThatWereRead) {
   for (const std::string& name : golden_names()) {
-    const auto checkpoint = Checkpoint::open(golden_folder(name));
+    const auto checkpoint = WeightFiles::open(golden_folder(name));
     OpenOptions options;
     const DType dtype = checkpoint->tensors().front()->dtype;
     if (dtype == DType::kBFloat16) options.dtype = at::kBFloat16;
@@ -147,7 +147,7 @@ TEST_F(CheckpointFolder, SavedTensorsAreThoseThatWereRead) {
   }
 }
 
-TEST_F(CheckpointFolder, DamagedFilesAreRefused) {
+TEST_F(ModelFolder, DamagedFilesAreRefused) {
   fs::resize_file(folder / "model.safetensors", 100000);
   EXPECT_THAT(refusal(ErrorCode::kCorrupt), HasSubstr("model.safetensors"));
   fs::remove(folder / "model.safetensors");
@@ -158,7 +158,7 @@ TEST_F(CheckpointFolder, DamagedFilesAreRefused) {
   EXPECT_THAT(refusal(ErrorCode::kNotFound), HasSubstr("expected a model folder"));
 }
 
-TEST_F(CheckpointFolder, NotANumberIsFoundWhenAskedFor) {
+TEST_F(ModelFolder, NotANumberIsFoundWhenAskedFor) {
   const auto file = SafetensorsFile::open(golden_folder("llama_tied") / "model.safetensors");
   std::vector<float> values(32, 1.0F);
   values[7] = std::numeric_limits<float>::quiet_NaN();
@@ -169,7 +169,7 @@ TEST_F(CheckpointFolder, NotANumberIsFoundWhenAskedFor) {
   EXPECT_THAT(refusal(ErrorCode::kNumeric, options), HasSubstr("model.norm.weight holds 1 values"));
 }
 
-TEST_F(CheckpointFolder, SavedModelsReadBackBitForBit) {
+TEST_F(ModelFolder, SavedModelsReadBackBitForBit) {
   for (const std::string& name : golden_names()) {
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
       OpenOptions options;
@@ -191,7 +191,7 @@ TEST_F(CheckpointFolder, SavedModelsReadBackBitForBit) {
   }
 }
 
-TEST_F(CheckpointFolder, AModelMaySaveOverItself) {
+TEST_F(ModelFolder, AModelMaySaveOverItself) {
   const Model model = open_model(folder);
   const ForwardRequest request = whole_request(Reference("llama_tied"));
   const at::Tensor before = forward(model, request).logits;
@@ -206,7 +206,7 @@ TEST_F(CheckpointFolder, AModelMaySaveOverItself) {
   EXPECT_EQ(model.digest(), digest);
 }
 
-TEST(CheckpointDigest, FollowsTheBytes) {
+TEST(ModelDigest, FollowsTheBytes) {
   EXPECT_EQ(open_model(golden_folder("llama_tied")).digest(), open_model(golden_folder("llama_tied")).digest());
   EXPECT_NE(open_model(golden_folder("llama_tied")).digest(), open_model(golden_folder("llama_rope3")).digest());
 }
@@ -214,7 +214,7 @@ TEST(CheckpointDigest, FollowsTheBytes) {
 // What is stored in the model's dtype, aligned, is not copied: so that workers share its pages. Of GPT-2, whose
 // matrices are stored [in, out] and whose query, key and value lie in one, views of what is stored. (Every tensor of
 // these three takes a multiple of 64 bytes, so that the one behind it is aligned too.)
-TEST_F(CheckpointFolder, WeightsOfAnAlignedFileStayInIt) {
+TEST_F(ModelFolder, WeightsOfAnAlignedFileStayInIt) {
   for (const std::string name : {"llama_tied", "gpt2", "gptj"}) {
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
       OpenOptions options;
@@ -229,14 +229,14 @@ TEST_F(CheckpointFolder, WeightsOfAnAlignedFileStayInIt) {
   }
 }
 
-TEST_F(CheckpointFolder, StoredInAnotherDtypeIsCopied) {
+TEST_F(ModelFolder, StoredInAnotherDtypeIsCopied) {
   const Model model = open_model(folder, {.dtype = at::kBFloat16});
   for (std::size_t i = 0; i < model.parameters.size(); ++i) {
     EXPECT_FALSE(is_in_file(model.parameters[i], folder / "model.safetensors"));
   }
 }
 
-TEST(CheckpointMemory, TensorsAreAligned) {
+TEST(ModelMemory, TensorsAreAligned) {
   for (const std::string& name : golden_names()) {
     const Model model = open_model(golden_folder(name));
     for (std::size_t i = 0; i < model.parameters.size(); ++i) {

@@ -1,4 +1,4 @@
-#include "model/checkpoint.hpp"
+#include "model/model.hpp"
 
 #include <ATen/ATen.h>
 
@@ -59,7 +59,7 @@ DType stored_dtype_of(const at::Tensor& tensor, std::string_view name) {
 }
 
 // The stored tensor over the mapped bytes, which `keeper` keeps alive as long as the tensor.
-at::Tensor mapped(const TensorView& view, const std::shared_ptr<const Checkpoint>& keeper) {
+at::Tensor mapped(const TensorView& view, const std::shared_ptr<const WeightFiles>& keeper) {
   const at::ScalarType stored = scalar_type_of(view, keeper->folder());
   const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
   if (address % size_of(view.dtype) == 0) {
@@ -89,8 +89,8 @@ void check_finite(const at::Tensor& tensor, const std::string& name, const std::
 }
 
 // Whether the file names the decoder's tensors without the architecture's prefix.
-bool lacks_prefix(const Architecture& architecture, const Checkpoint& checkpoint) {
-  for (const TensorView* view : checkpoint.tensors()) {
+bool lacks_prefix(const Architecture& architecture, const WeightFiles& files) {
+  for (const TensorView* view : files.tensors()) {
     if (view->name.starts_with(architecture.prefix)) return false;
   }
   return true;
@@ -120,7 +120,7 @@ struct Model::Digest {
   std::once_flag once;
   std::string hex;
   std::filesystem::path folder;
-  std::shared_ptr<const Checkpoint> weights;  // for its list of files
+  std::shared_ptr<const WeightFiles> weights;  // for its list of files
 };
 
 const std::string& Model::digest() const {
@@ -152,22 +152,22 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
   model.folder = folder;
   model.config = read_config(folder);
   const Architecture& architecture = find_architecture(model.config.architecture, (folder / "config.json").string());
-  const std::shared_ptr<const Checkpoint> checkpoint = Checkpoint::open(folder);
+  const std::shared_ptr<const WeightFiles> files = WeightFiles::open(folder);
 
   std::vector<ParameterInfo> infos = parameter_infos(model.config);
   std::vector<at::Tensor> tensors;
   std::set<std::string, std::less<>> expected;
-  const bool bare = lacks_prefix(architecture, *checkpoint);
+  const bool bare = lacks_prefix(architecture, *files);
   std::map<std::string, at::Tensor> fused;  // stored tensors, until the last parameter of each is taken
   for (const ParameterInfo& info : infos) {
     StoredName stored = stored_name(architecture, info.name);
     if (bare && stored.name.starts_with(architecture.prefix)) stored.name.erase(0, architecture.prefix.size());
     const std::vector<std::int64_t> shape = stored_shape(stored, info.shape);
     expected.insert(stored.name);
-    const TensorView* view = checkpoint->find(stored.name);
+    const TensorView* view = files->find(stored.name);
     if (view == nullptr) {
       std::vector<std::string> names;
-      for (const TensorView* other : checkpoint->tensors()) names.push_back(other->name);
+      for (const TensorView* other : files->tensors()) names.push_back(other->name);
       fail(ErrorCode::kNotFound, folder.string(), ": the tensor ", stored.name, " (", info.name, ", shape ",
            shape_text(shape), ") is missing", did_you_mean(stored.name, names));
     }
@@ -178,14 +178,14 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
     // Settled as it is stored, and only then turned and cut: how a parameter lies in memory, and with it the last bits
     // of products, depends on the architecture, not on the file's dtype and alignment.
     at::Tensor& whole = fused[stored.name];
-    if (!whole.defined()) whole = settled(mapped(*view, checkpoint), options);
+    if (!whole.defined()) whole = settled(mapped(*view, files), options);
     tensors.push_back(settled(parameter_of(whole, stored, model.config), options));
     if (stored.fused == Fused::kNo || stored.part + 1 == kFusedParts) fused.erase(stored.name);
     if (options.check_finite) check_finite(tensors.back(), stored.name, folder);
   }
   // A tied head may be stored all the same; it is embed.weight again.
   if (model.config.tied_head) expected.insert(stored_name(architecture, "head.weight").name);
-  for (const TensorView* view : checkpoint->tensors()) {
+  for (const TensorView* view : files->tensors()) {
     if (expected.contains(view->name) || is_buffer(architecture, view->name)) continue;
     fail(ErrorCode::kUnsupported, folder.string(), ": the tensor ", view->name, " of shape ", shape_text(view->shape),
          " does not belong to a ", architecture.model_type, " model as config.json describes it",
@@ -196,7 +196,7 @@ Model open_model(const std::filesystem::path& folder, const OpenOptions& options
   if (std::filesystem::exists(folder / "tokenizer.json")) model.tokenizer = Tokenizer::open(folder / "tokenizer.json");
   model.digest_state = std::make_shared<Model::Digest>();
   model.digest_state->folder = folder;
-  model.digest_state->weights = checkpoint;
+  model.digest_state->weights = files;
   return model;
 }
 

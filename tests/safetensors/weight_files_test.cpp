@@ -1,3 +1,5 @@
+#include "model/weight_files.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -5,7 +7,6 @@
 
 #include "base/files.hpp"
 #include "model/safetensors_writer.hpp"
-#include "model/weight_files.hpp"
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class CheckpointTest : public ::testing::Test {
+class WeightFilesTest : public ::testing::Test {
  protected:
   // A file whose tensors each hold one float32, their own number of characters.
   void put(std::string_view file, const std::vector<std::string>& names) {
@@ -32,50 +33,50 @@ class CheckpointTest : public ::testing::Test {
                           cat("{\"metadata\":{\"total_size\":8},\"weight_map\":", weight_map, "}"));
   }
   Error refused() {
-    return error_of([&] { Checkpoint::open(folder_.path()); });
+    return error_of([&] { WeightFiles::open(folder_.path()); });
   }
   TemporaryFolder folder_;
 };
 
-TEST_F(CheckpointTest, SingleFile) {
+TEST_F(WeightFilesTest, SingleFile) {
   put("model.safetensors", {"b", "a"});
-  const auto checkpoint = Checkpoint::open(folder_.path());
-  ASSERT_EQ(checkpoint->tensors().size(), 2u);
-  EXPECT_EQ(checkpoint->tensors()[0]->name, "b");
-  EXPECT_EQ(checkpoint->find("a"), checkpoint->tensors()[1]);
-  EXPECT_EQ(checkpoint->find("c"), nullptr);
-  EXPECT_EQ(checkpoint->files().size(), 1u);
+  const auto weights = WeightFiles::open(folder_.path());
+  ASSERT_EQ(weights->tensors().size(), 2u);
+  EXPECT_EQ(weights->tensors()[0]->name, "b");
+  EXPECT_EQ(weights->find("a"), weights->tensors()[1]);
+  EXPECT_EQ(weights->find("c"), nullptr);
+  EXPECT_EQ(weights->files().size(), 1u);
 }
 
-TEST_F(CheckpointTest, Sharded) {
+TEST_F(WeightFilesTest, Sharded) {
   put("model-00001-of-00002.safetensors", {"embed", "norm"});
   put("model-00002-of-00002.safetensors", {"head", "unlisted"});
   put_index(R"({"head":"model-00002-of-00002.safetensors","embed":"model-00001-of-00002.safetensors",
                "norm":"model-00001-of-00002.safetensors"})");
-  const auto checkpoint = Checkpoint::open(folder_.path());
-  ASSERT_EQ(checkpoint->tensors().size(), 3u);
-  EXPECT_EQ(checkpoint->tensors()[0]->name, "embed");
-  EXPECT_EQ(checkpoint->tensors()[2]->name, "head");
-  EXPECT_EQ(checkpoint->find("unlisted"), nullptr);
-  EXPECT_EQ(checkpoint->files().size(), 2u);
+  const auto weights = WeightFiles::open(folder_.path());
+  ASSERT_EQ(weights->tensors().size(), 3u);
+  EXPECT_EQ(weights->tensors()[0]->name, "embed");
+  EXPECT_EQ(weights->tensors()[2]->name, "head");
+  EXPECT_EQ(weights->find("unlisted"), nullptr);
+  EXPECT_EQ(weights->files().size(), 2u);
   float value = 0;
-  std::memcpy(&value, checkpoint->find("embed")->bytes.data(), sizeof(value));
+  std::memcpy(&value, weights->find("embed")->bytes.data(), sizeof(value));
   EXPECT_EQ(value, 5.f);
 }
 
-TEST_F(CheckpointTest, FolderWithoutAModel) {
+TEST_F(WeightFilesTest, FolderWithoutAModel) {
   const Error error = refused();
   EXPECT_EQ(error.code(), ErrorCode::kNotFound);
   EXPECT_THAT(error.what(), AllOf(HasSubstr(folder_.path().string()), HasSubstr("model.safetensors.index.json")));
   write_file_atomically(folder_ / "pytorch_model.bin", "pickle");
   EXPECT_NE(std::string(refused().what()).find("save them again with transformers' save_pretrained"),
             std::string::npos);
-  EXPECT_EQ(error_of([&] { Checkpoint::open(folder_ / "absent"); }).code(), ErrorCode::kNotFound);
+  EXPECT_EQ(error_of([&] { WeightFiles::open(folder_ / "absent"); }).code(), ErrorCode::kNotFound);
   put("file", {"a"});
-  EXPECT_THAT(error_of([&] { Checkpoint::open(folder_ / "file"); }).what(), HasSubstr("not a folder"));
+  EXPECT_THAT(error_of([&] { WeightFiles::open(folder_ / "file"); }).what(), HasSubstr("not a folder"));
 }
 
-TEST_F(CheckpointTest, FileNamesStayInTheFolder) {
+TEST_F(WeightFilesTest, FileNamesStayInTheFolder) {
   put("one", {"a"});
   for (const std::string name : {"../one", "/etc/passwd", "..", ".", "", "sub/one", "sub\\\\one", "one\\u0000"}) {
     put_index(cat("{\"a\":\"", name, "\"}"));
@@ -87,7 +88,7 @@ TEST_F(CheckpointTest, FileNamesStayInTheFolder) {
   EXPECT_THAT(refused().what(), HasSubstr("plain name"));
 }
 
-TEST_F(CheckpointTest, IndexThatContradictsItsFiles) {
+TEST_F(WeightFilesTest, IndexThatContradictsItsFiles) {
   put("one", {"a", "b"});
   put("two", {"b", "c"});
   put_index(R"({"a":"one","absent":"one"})");
