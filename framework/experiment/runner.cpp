@@ -215,7 +215,7 @@ int run(const Plan& plan, const RunOptions& options, const Environment& environm
   const fs::path file = write_experiment_file(plan);
   if (report.stopped_by != 0) {
     std::cerr << "stopped; " << report.count(NodeState::kRan) + report.count(NodeState::kStored) << " of "
-              << report.nodes.size() << " nodes are done, and the same command goes on from there" << std::endl;
+              << report.nodes.size() << " nodes are done, and the same command goes on from there\n";
     return 128 + report.stopped_by;
   }
   if (!file.empty()) {
