@@ -18,7 +18,10 @@ class Crashes : public sdk::Augmenter {
   using Parameters = sdk::NoParameters;
   static constexpr sdk::Info kInfo{"crashes", "1.0.0", "Ends its process by a segmentation fault."};
   Crashes(sdk::Host, const Parameters&) {}
-  void augment(sdk::Model, const sdk::Fact&, const sdk::Prompts&) override { std::raise(SIGSEGV); }
+  void augment(sdk::Model, const sdk::Fact&, const sdk::Prompts&) override {
+    std::signal(SIGSEGV, SIG_DFL);  // a sanitizer has a handler of its own
+    std::raise(SIGSEGV);
+  }
 };
 
 class Throws : public sdk::Augmenter {
