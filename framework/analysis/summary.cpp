@@ -44,9 +44,8 @@ void add_baseline_columns(Table& table, const std::string& which, const std::str
   add("regained_", "row", cat("rows that succeed and did not at the reference, ", reference), Whole());
   add("area_", "1",
       cat("mean height of the retention curve over the steps of this fine-tuning (trapezoids), from the model that "
-          "it starts from; a model that stopped earlier stays as it was, and between its own measurements a model lies "
-          "on the "
-          "line; reference: ",
+          "it starts from; a model that stopped earlier stays as it was, and between its own "
+          "measurements it lies on the line; reference: ",
           reference, "; NaN but at the last point of a fine-tuning"),
       Reals());
   add("forgotten_", "row",
@@ -188,8 +187,7 @@ std::map<Unit, Course> courses_of(const Series& series, const Curve& curve, std:
     const auto found = replicated.find(replicate);
     if (found == replicated.end()) continue;
     for (const auto& [unit, value] : found->second) {
-      const std::int64_t own =
-          step > 0 && point.stage == "finetuned" ? series.end_of.at({point, replicate, unit.edit}) : step;
+      const std::int64_t own = step == 0 ? 0 : series.step_of.at({point, replicate, unit.edit});
       courses[unit][own] = std::isnan(value) ? kNaN : value != 0;
     }
   }

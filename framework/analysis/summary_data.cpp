@@ -256,7 +256,7 @@ std::map<SeriesKey, Series> series_of(const MetricRows& metric, std::string_view
     const Point point{ordinal[row], stage[row], stage[row] == "finetuned" ? 0 : step[row]};
     auto [last, is_new] = series.last_step.emplace(point, step[row]);
     if (!is_new) last->second = std::max(last->second, step[row]);
-    series.end_of[{point, replicate[row], edit[row]}] = step[row];
+    series.step_of[{point, replicate[row], edit[row]}] = step[row];
     Unit unit{edit[row], fact[row], 0};
     auto& at_point = series.points[point][replicate[row]];
     while (!at_point.emplace(unit, values[row]).second) ++unit.repeat;

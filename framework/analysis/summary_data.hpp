@@ -107,8 +107,8 @@ struct Series {
   using Replicated = std::map<std::int64_t, Values>;  // by replicate
   std::map<Point, Replicated> points;
   std::map<Point, std::int64_t> last_step;  // the largest step among a point's rows
-  // The step at which each model is at a point, by replicate and edit: where it stopped, if the point is `finetuned`.
-  std::map<std::tuple<Point, std::int64_t, std::string>, std::int64_t> end_of;
+  // The step of each model at a point, by replicate and edit: models stop at steps of their own.
+  std::map<std::tuple<Point, std::int64_t, std::string>, std::int64_t> step_of;
 
   bool empty() const { return points.empty(); }
   // nullptr when the point was not measured.

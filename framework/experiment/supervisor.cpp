@@ -287,12 +287,13 @@ void Run::watch(Running& running) {
     if (bound > 0 && running.last_mib > bound) {
       // Not asked first: it would go on allocating meanwhile.
       running.stop = Stop::kMemory;
+      running.killed = true;
       running.process->send(SIGKILL);
     } else if (options_.node_seconds > 0 && seconds_since(running.start) > options_.node_seconds) {
       ask_to_stop(running, Stop::kTime);
     }
   }
-  if (running.stop == Stop::kNo || running.stop == Stop::kMemory || running.killed) return;
+  if (running.stop == Stop::kNo || running.killed) return;
   if (seconds_since(running.stop_time) >= options_.grace_seconds) {
     running.killed = true;
     running.process->send(SIGKILL);
@@ -320,7 +321,7 @@ std::string Run::failure_text(const Running& running, Ending ending) const {
                  number_text("%.3g", options_.node_seconds), ignored, where);
     case Stop::kMemory:
       return cat("stopped at ", report_.nodes[running.node].peak_mib, " MiB: node_memory is ", options_.node_memory_mib,
-                 " MiB", ignored, where);
+                 " MiB", where);
     case Stop::kRun: return cat("stopped with the run", ignored);
     case Stop::kNo: break;
   }
