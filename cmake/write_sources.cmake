@@ -2,10 +2,10 @@
 # SOURCE/framework that compute them, and BUILD, the compiler with its flags; only when that changes.
 #
 # Left out is what decides no stored number: the program's commands, the analysis, and what gathers results, speaks of them or watches
-# workers. Maths that plugins are built with is a part of their libraries, which have digests of their own.
+# workers, among them how programs are started. Maths that plugins are built with is a part of their libraries, which have digests of their own.
 cmake_policy(VERSION 3.25)
 set(left_out "/(config/reference|experiment/(experiment_file|progress_view|runner|supervisor|trials)[a-z_]*)[.]"
-  "/plugin/(conformance|testing)/")
+  "/base/process[.]" "/plugin/(conformance|testing)/")
 set(digests "${BUILD}")
 foreach(module abi base config data experiment model plugin results training)
   set(folder "${SOURCE}/framework/${module}")

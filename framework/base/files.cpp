@@ -11,25 +11,11 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 
 namespace palimpsest {
 namespace {
-
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& path, int flags, mode_t mode = 0) : fd_(::open(path.c_str(), flags, mode)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void fail_errno(std::string_view what, const std::filesystem::path& path) {
   const int number = errno;
@@ -39,15 +25,15 @@ class Descriptor {
 
 void sync_folder_of(const std::filesystem::path& path) {
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory.get() < 0 || ::fsync(directory.get()) != 0) fail_errno("sync folder", folder);
+  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
+  if (!directory.is_open() || ::fsync(directory.get()) != 0) fail_errno("sync folder", folder);
 }
 
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {
-  const Descriptor file(path, O_RDONLY | O_CLOEXEC);
-  if (file.get() < 0) fail_errno("read", path);
+  const Descriptor file(path, O_RDONLY);
+  if (!file.is_open()) fail_errno("read", path);
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail_errno("read", path);
   if (!S_ISREG(status.st_mode)) fail(ErrorCode::kIo, "cannot read ", path.string(), ": it is not a regular file");
@@ -77,8 +63,8 @@ std::filesystem::path temporary_beside(const std::filesystem::path& path) {
 
 void commit_file(const std::filesystem::path& temporary, const std::filesystem::path& path) {
   {
-    const Descriptor file(temporary, O_RDONLY | O_CLOEXEC);
-    if (file.get() < 0 || ::fsync(file.get()) != 0) fail_errno("sync", temporary);
+    const Descriptor file(temporary, O_RDONLY);
+    if (!file.is_open() || ::fsync(file.get()) != 0) fail_errno("sync", temporary);
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno("write", path);
   sync_folder_of(path);
@@ -92,8 +78,8 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
   }
   const auto temporary = temporary_beside(path);
   try {
-    Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (file.get() < 0) fail_errno("write", path);
+    Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (!file.is_open()) fail_errno("write", path);
     std::size_t done = 0;
     while (done < bytes.size()) {
       const ssize_t put = ::write(file.get(), bytes.data() + done, bytes.size() - done);
@@ -115,8 +101,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 }
 
 FileLock::FileLock(const std::filesystem::path& path) {
-  Descriptor file(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (file.get() < 0) fail_errno("lock", path);
+  Descriptor file(path, O_RDWR | O_CREAT, 0644);
+  if (!file.is_open()) fail_errno("lock", path);
   while (::flock(file.get(), LOCK_EX) != 0) {
     if (errno != EINTR) fail_errno("lock", path);
   }
@@ -124,8 +110,8 @@ FileLock::FileLock(const std::filesystem::path& path) {
 }
 
 FileLock FileLock::try_lock(const std::filesystem::path& path) {
-  Descriptor file(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (file.get() < 0) fail_errno("lock", path);
+  Descriptor file(path, O_RDWR | O_CREAT, 0644);
+  if (!file.is_open()) fail_errno("lock", path);
   FileLock lock;
   if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
     lock.descriptor_ = file.release();
@@ -147,8 +133,8 @@ FileLock& FileLock::operator=(FileLock&& other) noexcept {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const Descriptor file(path, O_RDONLY | O_CLOEXEC);
-  if (file.get() < 0) fail_errno("read", path);
+  const Descriptor file(path, O_RDONLY);
+  if (!file.is_open()) fail_errno("read", path);
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail_errno("read", path);
   if (!S_ISREG(status.st_mode)) fail(ErrorCode::kIo, "cannot read ", path.string(), ": it is not a regular file");

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/hash.hpp"
@@ -19,11 +20,10 @@ namespace {
 constexpr int kManifestVersion = 1;
 
 void sync_path(const fs::path& path, int flags) {
-  const int file = ::open(path.c_str(), flags | O_CLOEXEC);
-  const bool synced = file >= 0 && ::fsync(file) == 0;
-  const int number = errno;
-  if (file >= 0) ::close(file);
-  if (!synced) fail(ErrorCode::kIo, "cannot sync ", path.string(), ": ", std::strerror(number));
+  const Descriptor file(path, flags);
+  if (!file.is_open() || ::fsync(file.get()) != 0) {
+    fail(ErrorCode::kIo, "cannot sync ", path.string(), ": ", std::strerror(errno));
+  }
 }
 
 }  // namespace

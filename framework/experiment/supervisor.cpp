@@ -9,10 +9,10 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <exception>
 #include <memory>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
@@ -44,10 +44,7 @@ class SignalPipe {
  public:
   SignalPipe() {
     int expected = -1;
-    if (::pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0) fail(ErrorCode::kIo, "cannot make a pipe: ", std::strerror(errno));
-    if (!signal_pipe.compare_exchange_strong(expected, ends_[1])) {
-      ::close(ends_[0]);
-      ::close(ends_[1]);
+    if (!signal_pipe.compare_exchange_strong(expected, pipe_.writing.get())) {
       fail(ErrorCode::kInternal, "a second run_graph() in one process");
     }
     struct sigaction action{};
@@ -62,22 +59,20 @@ class SignalPipe {
   ~SignalPipe() {
     for (std::size_t i = 0; i < 2; ++i) ::sigaction(kSignals[i], &former_[i], nullptr);
     signal_pipe.store(-1);
-    ::close(ends_[0]);
-    ::close(ends_[1]);
   }
   SignalPipe(const SignalPipe&) = delete;
   SignalPipe& operator=(const SignalPipe&) = delete;
 
-  int descriptor() const { return ends_[0]; }
+  int descriptor() const { return pipe_.reading.get(); }
   // The next signal that came, 0 if none.
-  int next() {
+  int next() const {
     char byte = 0;
-    return ::read(ends_[0], &byte, 1) == 1 ? byte : 0;
+    return ::read(pipe_.reading.get(), &byte, 1) == 1 ? byte : 0;
   }
 
  private:
   static constexpr int kSignals[2] = {SIGINT, SIGTERM};
-  int ends_[2] = {-1, -1};
+  Pipe pipe_ = make_pipe(O_NONBLOCK);
   struct sigaction former_[2]{};
 };
 

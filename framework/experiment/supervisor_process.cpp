@@ -1,9 +1,7 @@
 #include "experiment/supervisor_process.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/process.hpp"
 
 namespace palimpsest::experiment {
 namespace fs = std::filesystem;
@@ -32,63 +31,6 @@ constexpr std::size_t kLongestLine = 64 * 1024;
 // OpenMP threads without work sleep, unless the user says otherwise: as they spin by default, a worker beside other
 // load is slowed five to ten times. It changes no number.
 constexpr std::pair<const char*, const char*> kWaitPolicy = {"OMP_WAIT_POLICY", "passive"};
-
-// The attributes of posix_spawn and its file actions, freed on every way out.
-class SpawnSettings {
- public:
-  SpawnSettings() {
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_init(&actions_);
-  }
-  ~SpawnSettings() {
-    ::posix_spawnattr_destroy(&attributes_);
-    ::posix_spawn_file_actions_destroy(&actions_);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-  posix_spawnattr_t* attributes() { return &attributes_; }
-  posix_spawn_file_actions_t* actions() { return &actions_; }
-
- private:
-  posix_spawnattr_t attributes_{};
-  posix_spawn_file_actions_t actions_{};
-};
-
-class Owned {
- public:
-  explicit Owned(int descriptor) : descriptor_(descriptor) {}
-  ~Owned() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  Owned(const Owned&) = delete;
-  Owned& operator=(const Owned&) = delete;
-  int get() const { return descriptor_; }
-  int release() { return std::exchange(descriptor_, -1); }
-
- private:
-  int descriptor_;
-};
-
-std::vector<std::string> merged_environment(const std::vector<std::pair<std::string, std::string>>& added) {
-  std::vector<std::string> merged;
-  const auto replaced = [&](std::string_view entry) {
-    return std::any_of(added.begin(), added.end(), [&](const auto& one) {
-      return entry.size() > one.first.size() && entry[one.first.size()] == '=' && entry.starts_with(one.first);
-    });
-  };
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (!replaced(*entry)) merged.emplace_back(*entry);
-  }
-  for (const auto& [name, value] : added) merged.push_back(cat(name, "=", value));
-  return merged;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> list;
-  for (auto& text : texts) list.push_back(text.data());
-  list.push_back(nullptr);
-  return list;
-}
 
 std::int64_t resident_bytes(pid_t pid) {
   std::ifstream file(cat("/proc/", pid, "/statm"));
@@ -130,70 +72,38 @@ std::unordered_map<pid_t, Relation> processes() {
 WorkerProcess::WorkerProcess(const std::vector<std::string>& argv,
                              const std::vector<std::pair<std::string, std::string>>& environment, const fs::path& log) {
   if (argv.empty()) fail(ErrorCode::kInvalidArgument, "a worker's command is empty");
-  const Owned output(::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (output.get() < 0) fail(ErrorCode::kIo, "cannot write ", log.string(), ": ", std::strerror(errno));
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) fail(ErrorCode::kIo, "cannot make a pipe: ", std::strerror(errno));
-  Owned reading(ends[0]);
-  const Owned writing(ends[1]);
-  ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
+  const Descriptor output(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (!output.is_open()) fail(ErrorCode::kIo, "cannot write ", log.string(), ": ", std::strerror(errno));
+  Pipe pipe = make_pipe();
+  ::fcntl(pipe.reading.get(), F_SETFL, O_NONBLOCK);
 
-  SpawnSettings settings;
-  sigset_t none;
-  sigset_t all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  ::posix_spawnattr_setsigmask(settings.attributes(), &none);
-  ::posix_spawnattr_setsigdefault(settings.attributes(), &all);
-  ::posix_spawnattr_setpgroup(settings.attributes(), 0);
-  ::posix_spawnattr_setflags(settings.attributes(),
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  // The descriptors handed over are first moved out of the way of the numbers they get.
-  const Owned log_copy(::fcntl(output.get(), F_DUPFD_CLOEXEC, 10));
-  const Owned progress_copy(::fcntl(writing.get(), F_DUPFD_CLOEXEC, 10));
-  if (log_copy.get() < 0 || progress_copy.get() < 0) fail(ErrorCode::kIo, "out of descriptors: ", std::strerror(errno));
-  ::posix_spawn_file_actions_addopen(settings.actions(), 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(settings.actions(), log_copy.get(), 1);
-  ::posix_spawn_file_actions_adddup2(settings.actions(), log_copy.get(), 2);
-  ::posix_spawn_file_actions_adddup2(settings.actions(), progress_copy.get(), kProgressDescriptor);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-  // Whatever a library of ours opened without O_CLOEXEC stays here.
-  ::posix_spawn_file_actions_addclosefrom_np(settings.actions(), kProgressDescriptor + 1);
-#endif
-
-  auto additions = environment;
-  additions.emplace_back(kProgressDescriptorVariable, std::to_string(kProgressDescriptor));
-  additions.emplace_back(kSupervisorVariable, std::to_string(::getpid()));
-  if (std::getenv(kWaitPolicy.first) == nullptr) additions.emplace_back(kWaitPolicy);
-  auto variables = merged_environment(additions);
-  auto words = argv;
-  const int problem = ::posix_spawn(&pid_, words[0].c_str(), settings.actions(), settings.attributes(),
-                                    pointers(words).data(), pointers(variables).data());
-  if (problem != 0) {
-    pid_ = -1;
-    fail(problem == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, "cannot start the worker ", argv[0], ": ",
-         std::strerror(problem));
-  }
-  progress_ = reading.release();
+  Command worker{.words = argv,
+                 .environment = environment,
+                 .no_input = true,
+                 .descriptors = {{output.get(), 1}, {output.get(), 2}, {pipe.writing.get(), kProgressDescriptor}},
+                 .apart = true};
+  worker.environment.emplace_back(kProgressDescriptorVariable, std::to_string(kProgressDescriptor));
+  worker.environment.emplace_back(kSupervisorVariable, std::to_string(::getpid()));
+  if (std::getenv(kWaitPolicy.first) == nullptr) worker.environment.emplace_back(kWaitPolicy);
+  pid_ = spawn(worker);
+  progress_ = std::move(pipe.reading);
 }
 
 WorkerProcess::~WorkerProcess() {
   if (pid_ > 0 && !ending_) {
     send(SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    wait_for(pid_);
   }
-  if (progress_ >= 0) ::close(progress_);
 }
 
 void WorkerProcess::read_progress(const std::function<void(const MachineLine&)>& sink) {
-  while (progress_ >= 0) {
+  while (progress_.is_open()) {
     char buffer[4096];
-    const ssize_t got = ::read(progress_, buffer, sizeof buffer);
+    const ssize_t got = ::read(progress_.get(), buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got <= 0) {
-      ::close(std::exchange(progress_, -1));
+      progress_.close();
       break;
     }
     unread_.append(buffer, static_cast<std::size_t>(got));
@@ -216,9 +126,7 @@ std::optional<Ending> WorkerProcess::try_wait() {
   // Looked at first and reaped later: until it is reaped its number, and so its group's, cannot be another's.
   if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return {};
   ::kill(-pid_, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int status = wait_for(pid_);
   ending_ = WIFSIGNALED(status) ? Ending{0, WTERMSIG(status)} : Ending{WEXITSTATUS(status), 0};
   return ending_;
 }

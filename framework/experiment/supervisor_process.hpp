@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/descriptor.hpp"
 #include "base/progress.hpp"
 
 namespace palimpsest::experiment {
@@ -28,9 +29,9 @@ struct Ending {
 
 class WorkerProcess {
  public:
-  // Spawns argv[0] (a path) in a process group of its own: standard input from /dev/null, both outputs to `log`
-  // (replaced), `environment` added to this process's, and OMP_WAIT_POLICY=passive where the user has not set it.
-  // Throws Error(kIo) or Error(kNotFound) when it cannot be started.
+  // Starts a worker in a process group of its own: no input, both outputs to `log` (replaced), `environment`
+  // laid over this process's, and OMP_WAIT_POLICY=passive where the user has not set it. Throws as spawn()
+  // does (base/process.hpp) when it cannot be started, and Error(kIo) for its log.
   WorkerProcess(const std::vector<std::string>& argv,
                 const std::vector<std::pair<std::string, std::string>>& environment, const std::filesystem::path& log);
   ~WorkerProcess();
@@ -39,7 +40,7 @@ class WorkerProcess {
 
   pid_t id() const { return pid_; }
   // To poll for reading; -1 after the worker closed it, which it does when it ends.
-  int progress_descriptor() const { return progress_; }
+  int progress_descriptor() const { return progress_.get(); }
   // Hands on the whole lines that are there now; never waits.
   void read_progress(const std::function<void(const MachineLine&)>& sink);
 
@@ -55,7 +56,7 @@ class WorkerProcess {
 
  private:
   pid_t pid_ = -1;
-  int progress_ = -1;
+  Descriptor progress_;
   std::string unread_;
   std::optional<Ending> ending_;
 };

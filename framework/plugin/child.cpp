@@ -1,39 +1,23 @@
 #include "plugin/child.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
+#include <utility>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
+#include "base/process.hpp"
 
 namespace palimpsest::plugin {
 namespace {
 
 constexpr std::size_t kMostSaid = 16384;
 constexpr int kTickMilliseconds = 100;
-
-pid_t start(std::vector<std::string>& words, int output) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output, 1);
-  posix_spawn_file_actions_adddup2(&actions, output, 2);
-  std::vector<char*> argv;
-  for (auto& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t child = 0;
-  const int error = ::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) fail(ErrorCode::kIo, "cannot start ", words[0], ": ", std::strerror(error));
-  return child;
-}
 
 enum class Heard { kNothing, kSomething, kEnd };
 
@@ -50,34 +34,13 @@ Heard listen(int input, std::string& said) {
   return Heard::kSomething;
 }
 
-// The two ends of a pipe, closed at the latest at the end.
-struct Pipe {
-  int ends[2] = {-1, -1};
-  Pipe() {
-    if (::pipe2(ends, O_CLOEXEC) != 0) fail(ErrorCode::kIo, "cannot make a pipe: ", std::strerror(errno));
-  }
-  ~Pipe() {
-    close(0);
-    close(1);
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-  void close(int which) {
-    if (ends[which] >= 0) ::close(ends[which]);
-    ends[which] = -1;
-  }
-};
-
 }  // namespace
 
 bool ChildEnd::exited_with(int code) const { return !too_slow && WIFEXITED(status) && WEXITSTATUS(status) == code; }
 
 std::string ChildEnd::how(int seconds) const {
   if (too_slow) return cat("it did not come back within ", seconds, " s");
-  if (WIFSIGNALED(status)) {
-    return cat("it ended the process with signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
-  }
-  return cat("the process ended with status ", WEXITSTATUS(status));
+  return describe_end(status);
 }
 
 std::string ChildEnd::last_line() const {
@@ -88,16 +51,17 @@ std::string ChildEnd::last_line() const {
 }
 
 ChildEnd run_child(std::vector<std::string> words, int seconds) {
-  Pipe pipe;
+  Pipe pipe = make_pipe();
   ChildEnd end;
-  const pid_t child = start(words, pipe.ends[1]);
-  pipe.close(1);
+  const int output = pipe.writing.get();
+  const pid_t child = spawn({.words = std::move(words), .no_input = true, .descriptors = {{output, 1}, {output, 2}}});
+  pipe.writing.close();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   // A child that closed its output, or one whose own child holds it open, is still waited for.
   bool open = true;
   for (;;) {
     if (open) {
-      open = listen(pipe.ends[0], end.said) != Heard::kEnd;
+      open = listen(pipe.reading.get(), end.said) != Heard::kEnd;
     } else {
       ::poll(nullptr, 0, kTickMilliseconds / 10);
     }
@@ -106,13 +70,12 @@ ChildEnd run_child(std::vector<std::string> words, int seconds) {
     if (std::chrono::steady_clock::now() >= deadline) {
       end.too_slow = true;
       ::kill(child, SIGKILL);
-      while (::waitpid(child, &end.status, 0) < 0 && errno == EINTR) {
-      }
+      end.status = wait_for(child);
       break;
     }
   }
   // What it wrote before it ended.
-  while (open && !end.too_slow && listen(pipe.ends[0], end.said) == Heard::kSomething) {
+  while (open && !end.too_slow && listen(pipe.reading.get(), end.said) == Heard::kSomething) {
   }
   return end;
 }

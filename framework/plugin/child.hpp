@@ -13,14 +13,14 @@ struct ChildEnd {
   std::string said;
   // It left by itself with this exit status.
   bool exited_with(int code) const;
-  // "it ended the process with signal 11 (Segmentation fault)", "the process ended with status 3", ...
+  // "the process was ended by signal 11 (Segmentation fault)", "the process ended with status 3", ...
   std::string how(int seconds) const;
   // Its last line; empty where it said nothing.
   std::string last_line() const;
 };
 
-// Runs the command (a path first, not looked for) with no input, and waits at most `seconds` of wall time for its end.
-// Throws Error(kIo) when it cannot be started.
+// Runs the command with no input, and waits at most `seconds` of wall time for its end. Throws as spawn() does
+// (base/process.hpp) when it cannot be started.
 ChildEnd run_child(std::vector<std::string> words, int seconds);
 
 }  // namespace palimpsest::plugin

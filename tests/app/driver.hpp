@@ -4,17 +4,18 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/process.hpp"
 #include "base/rng.hpp"
 
 namespace palimpsest::app {
@@ -43,47 +44,24 @@ class ProgramTest : public ::testing::Test {
     return folder_ / name;
   }
 
-  // `environment`: "NAME=value", in place of what stands there.
-  Outcome run(const std::vector<std::string>& words, const std::vector<std::string>& environment = {}) const {
+  // `environment`: laid over what stands there.
+  Outcome run(const std::vector<std::string>& words,
+              const std::vector<std::pair<std::string, std::string>>& environment = {}) const {
     std::vector<std::string> command = {(std::filesystem::path(PALIMPSEST_BINARY_DIR) / "bin" / "palimpsest").string()};
     command.insert(command.end(), words.begin(), words.end());
     // A home of the tests: what is known of the plugins is kept there from one test to the next.
-    std::vector<std::string> variables = environment;
-    for (const std::string& own :
-         {cat("PALIMPSEST_HOME=", PALIMPSEST_BINARY_DIR, "/tests/app/home"), std::string("OMP_NUM_THREADS=1")}) {
-      const std::string name = own.substr(0, own.find('=') + 1);
-      const bool given = std::any_of(variables.begin(), variables.end(),
-                                     [&](const std::string& variable) { return variable.starts_with(name); });
-      if (!given) variables.push_back(own);
-    }
-    for (char** inherited = environ; *inherited != nullptr; ++inherited) {
-      const std::string text = *inherited;
-      const std::string name = text.substr(0, text.find('=') + 1);
-      bool replaced = name == "PALIMPSEST_PLUGIN_PATH=";
-      for (const auto& own : variables) replaced = replaced || own.starts_with(name);
-      if (!replaced) variables.push_back(text);
-    }
-    const auto pointers = [](std::vector<std::string>& texts) {
-      std::vector<char*> all;
-      for (auto& text : texts) all.push_back(text.data());
-      all.push_back(nullptr);
-      return all;
-    };
-    auto argv = pointers(command), envp = pointers(variables);
+    std::map<std::string, std::string> variables = {{"PALIMPSEST_HOME", cat(PALIMPSEST_BINARY_DIR, "/tests/app/home")},
+                                                    {"PALIMPSEST_PLUGIN_PATH", ""},
+                                                    {"OMP_NUM_THREADS", "1"}};
+    for (const auto& [name, value] : environment) variables[name] = value;
     const auto out = folder_ / "stdout.txt", err = folder_ / "stderr.txt";
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ::posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ::posix_spawn_file_actions_addchdir_np(&actions, folder_.c_str());
-    pid_t child = 0;
-    const int error = ::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), envp.data());
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (error != 0) fail(ErrorCode::kNotFound, command.front(), " could not be started");
-    int status = 0;
-    ::waitpid(child, &status, 0);
+    constexpr int kWrite = O_WRONLY | O_CREAT | O_TRUNC;
+    const Descriptor out_file(out, kWrite, 0644), err_file(err, kWrite, 0644);
     Outcome outcome;
-    outcome.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    outcome.status = shell_status(wait_for(spawn({.words = command,
+                                                  .environment = {variables.begin(), variables.end()},
+                                                  .folder = folder_,
+                                                  .descriptors = {{out_file.get(), 1}, {err_file.get(), 2}}})));
     outcome.out = read_file(out);
     outcome.err = read_file(err);
     return outcome;

@@ -83,7 +83,7 @@ TEST_F(Help, AWorkerIsNotStartedByHand) {
 }
 
 TEST_F(Help, BenchFindsItsScriptBesideTheBuild) {
-  const Outcome outcome = run({"bench"}, {cat("PALIMPSEST_HOME=", (folder_ / "home").string())});
+  const Outcome outcome = run({"bench"}, {{"PALIMPSEST_HOME", (folder_ / "home").string()}});
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, StartsWith("error: the benchmarks read the model in "));
 }
@@ -92,17 +92,10 @@ TEST_F(Help, BenchSaysWhatIsMissing) {
   // Beside the program there may be benchmarks or not; either way this is no crash and no silence.
   std::filesystem::create_directories(folder_ / "bin");
   std::filesystem::copy(std::filesystem::path(PALIMPSEST_BINARY_DIR) / "bin" / "palimpsest", folder_ / "bin");
-  int status = 0;
-  pid_t child = 0;
-  const std::string program = (folder_ / "bin" / "palimpsest").string();
-  std::vector<char*> argv = {const_cast<char*>(program.c_str()), const_cast<char*>("bench"), nullptr};
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, 2, (folder_ / "err").c_str(), O_WRONLY | O_CREAT, 0644);
-  ASSERT_EQ(::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ), 0);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::waitpid(child, &status, 0);
-  EXPECT_EQ(WEXITSTATUS(status), 1);
+  const Descriptor err(folder_ / "err", O_WRONLY | O_CREAT, 0644);
+  EXPECT_EQ(shell_status(wait_for(spawn(
+                {.words = {(folder_ / "bin" / "palimpsest").string(), "bench"}, .descriptors = {{err.get(), 2}}}))),
+            1);
   EXPECT_EQ(read_file(folder_ / "err"),
             cat("error: no benchmark programs (*_benchmark) in ", (folder_ / "bin").string(),
                 "; build them with CMake's option PALIMPSEST_BUILD_BENCHMARKS\n"));

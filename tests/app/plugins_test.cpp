@@ -74,12 +74,12 @@ TEST_F(Plugins, RefusedLibrariesAreSaidWithTheirReason) {
   write("more/cut.so",
         "\x7f"
         "ELF");
-  const Outcome list = run({"plugins"}, {cat("PALIMPSEST_PLUGIN_PATH=", (folder_ / "more").string())});
+  const Outcome list = run({"plugins"}, {{"PALIMPSEST_PLUGIN_PATH", (folder_ / "more").string()}});
   EXPECT_EQ(list.status, 0);
   EXPECT_THAT(list.err, StartsWith("refused: "));
   EXPECT_THAT(list.err, HasSubstr((folder_ / "more" / "cut.so").string()));
   EXPECT_THAT(list.out, HasSubstr("rome"));
-  const Outcome absent = run({"plugins"}, {cat("PALIMPSEST_PLUGIN_PATH=", (folder_ / "absent").string())});
+  const Outcome absent = run({"plugins"}, {{"PALIMPSEST_PLUGIN_PATH", (folder_ / "absent").string()}});
   EXPECT_EQ(absent.status, 1);
   EXPECT_EQ(absent.err, cat("error: the plugin folder ", (folder_ / "absent").string(),
                             " does not exist; build the plugin that belongs there, or correct the path (plugin_path, "

@@ -10,7 +10,9 @@ using ::testing::HasSubstr;
 class Run : public ProgramTest {
  protected:
   // A home of its own, so that nothing is stored before the first run.
-  std::vector<std::string> home() const { return {cat("PALIMPSEST_HOME=", (folder_ / "home").string())}; }
+  std::vector<std::pair<std::string, std::string>> home() const {
+    return {{"PALIMPSEST_HOME", (folder_ / "home").string()}};
+  }
   std::filesystem::path cell(const std::string& name) const {
     return folder_ / "results" / "tiny" / "cells" / (name + ",r0.h5");
   }

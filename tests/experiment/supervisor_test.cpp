@@ -186,7 +186,7 @@ TEST_F(Supervisor, AProgramThatCannotStartIsAnError) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
-    EXPECT_STREQ(error.what(), "cannot start the worker /no/such/program: No such file or directory");
+    EXPECT_STREQ(error.what(), "cannot start /no/such/program: No such file or directory");
   }
 }
 

@@ -18,7 +18,7 @@ TEST(Child, GivesStatusAndLastLine) {
 }
 
 TEST(Child, GivesTheSignal) {
-  EXPECT_EQ(shell("kill -ABRT $$").how(60), "it ended the process with signal 6 (Aborted)");
+  EXPECT_EQ(shell("kill -ABRT $$").how(60), "the process was ended by signal 6 (Aborted)");
 }
 
 TEST(Child, IsKilledWhenItDoesNotComeBack) {

@@ -4,21 +4,21 @@
 // and the next one goes on. The hidden command `check-plugin-here` is such a process; it tells its parent line by line.
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/commands.hpp"
 #include "app/program.hpp"
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
+#include "base/process.hpp"
 #include "plugin/conformance/checks.hpp"
 
 namespace palimpsest::app {
@@ -51,48 +51,27 @@ void print(bool passed, const Step& step, const std::vector<std::string>& findin
   std::cout.flush();
 }
 
-// What a child said, and how it ended.
-struct Child {
-  pid_t pid = 0;
-  int out = -1;
-  std::string rest;
-
+// The process that checks, from one of the steps on.
+class Child {
+ public:
   Child(const std::filesystem::path& file, std::size_t first) {
-    int ends[2] = {-1, -1};
-    if (::pipe(ends) != 0) fail(ErrorCode::kIo, "cannot make a pipe: ", std::strerror(errno));
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-    ::posix_spawn_file_actions_addclose(&actions, ends[0]);
-    ::posix_spawn_file_actions_addclose(&actions, ends[1]);
-    std::vector<std::string> words = {program().executable.string(), "check-plugin-here", file.string(),
-                                      std::to_string(first)};
-    std::vector<char*> argv;
-    for (auto& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const int error = ::posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ);
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[1]);
-    out = ends[0];
-    if (error != 0) {
-      ::close(out);
-      fail(ErrorCode::kIo, "cannot start ", words[0], ": ", std::strerror(error));
-    }
+    Pipe pipe = make_pipe();
+    process_ =
+        spawn({.words = {program().executable.string(), "check-plugin-here", file.string(), std::to_string(first)},
+               .descriptors = {{pipe.writing.get(), 1}}});
+    out_ = std::move(pipe.reading);
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() { ::close(out); }
 
   // The next line; false at the end of what it says, or, with `*late`, when it is silent for too long.
   bool line(std::string& text, bool& late) {
     for (;;) {
-      const std::size_t end = rest.find('\n');
+      const std::size_t end = rest_.find('\n');
       if (end != std::string::npos) {
-        text = rest.substr(0, end);
-        rest.erase(0, end + 1);
+        text = rest_.substr(0, end);
+        rest_.erase(0, end + 1);
         return true;
       }
-      pollfd waiting{out, POLLIN, 0};
+      pollfd waiting{out_.get(), POLLIN, 0};
       const int ready = ::poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(kLongest).count()));
       if (ready < 0 && errno == EINTR) continue;
       if (ready == 0) {
@@ -100,24 +79,25 @@ struct Child {
         return false;
       }
       char buffer[4096];
-      const ssize_t got = ::read(out, buffer, sizeof buffer);
+      const ssize_t got = ::read(out_.get(), buffer, sizeof buffer);
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return false;
-      rest.append(buffer, static_cast<std::size_t>(got));
+      rest_.append(buffer, static_cast<std::size_t>(got));
     }
   }
 
-  // Waits for its end, after a kill if `late`.
+  // Waits for its end, after a kill if `late`, and says how it came.
   std::string end(bool late) {
-    if (late) ::kill(pid, SIGKILL);
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    if (late) ::kill(process_, SIGKILL);
+    const int status = wait_for(process_);
     if (late) return cat("it was stopped after ", kLongest.count(), " s without a result");
-    if (WIFSIGNALED(status))
-      return cat("the process ended by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
-    return cat("the process left with status ", WEXITSTATUS(status), " before the check was done");
+    return cat(describe_end(status), " before the check was done");
   }
+
+ private:
+  pid_t process_ = 0;
+  Descriptor out_;
+  std::string rest_;
 };
 
 }  // namespace
