@@ -14,15 +14,15 @@
 #include "experiment/tensor_file.hpp"
 #include "model/decoder.hpp"
 #include "model/safetensors.hpp"
+#include "model/token_rows.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
 namespace {
 
-// Blocks of one forward, and blocks between two places where the sums are saved: both fixed, so that sums are always
-// added in the same order.
-constexpr std::size_t kBatch = 8;
+// Blocks between two places where the sums are saved.
 constexpr std::size_t kBlocksPerSave = 128;
+static_assert(kBlocksPerSave % kBlocksAtOnce == 0, "sums are saved between two forwards");
 
 // Documents cut into blocks of at most `block` tokens, in file order, `tokens` in all.
 std::vector<std::vector<std::int64_t>> blocks_of(const model::Model& model,
@@ -48,15 +48,10 @@ std::vector<std::vector<std::int64_t>> blocks_of(const model::Model& model,
 
 void add_batch(const model::Model& model, const config::SecondMomentsSection& section,
                const std::vector<std::vector<std::int64_t>>& rows, std::vector<MomentSum>& sums) {
+  model::TokenRows padded = model::right_padded({rows.begin(), rows.end()});
   model::ForwardRequest request;
-  std::int64_t width = 0;
-  for (const auto& row : rows) width = std::max(width, static_cast<std::int64_t>(row.size()));
-  request.token_ids = at::zeros({static_cast<std::int64_t>(rows.size()), width}, at::kLong);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::copy(rows[i].begin(), rows[i].end(),
-              request.token_ids[static_cast<std::int64_t>(i)].mutable_data_ptr<std::int64_t>());
-    request.lengths.push_back(static_cast<std::int64_t>(rows[i].size()));
-  }
+  request.token_ids = std::move(padded.ids);
+  request.lengths = std::move(padded.lengths);
   for (const auto& sum : sums) request.capture.push_back({model::SitePoint::kMlpKey, sum.layer});
   request.last_layer = sums.back().layer;
   const auto captured = model::forward(model, request).captured;
@@ -116,8 +111,8 @@ void sum_blocks(const model::Model& model, const config::SecondMomentsSection& s
   const std::size_t before = take_up(progress_file, sums);
   Progress progress("second moments", static_cast<std::int64_t>(blocks.size()), "blocks",
                     static_cast<std::int64_t>(before));
-  for (std::size_t begin = before; begin < blocks.size(); begin += kBatch) {
-    const std::size_t end = std::min(blocks.size(), begin + kBatch);
+  for (std::size_t begin = before; begin < blocks.size(); begin += kBlocksAtOnce) {
+    const std::size_t end = std::min(blocks.size(), begin + kBlocksAtOnce);
     add_batch(model, section,
               {blocks.begin() + static_cast<std::ptrdiff_t>(begin), blocks.begin() + static_cast<std::ptrdiff_t>(end)},
               sums);

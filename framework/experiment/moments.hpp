@@ -5,6 +5,7 @@
 // same sums bit for bit. A layer's sum does not depend on which layers share its pass.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -21,6 +22,9 @@ struct MomentSum {
   at::Tensor sum;  // [mlp, mlp] float64
   std::int64_t count = 0;
 };
+
+// Blocks of text of one forward; fixed, since the order in which sums are added follows from it.
+inline constexpr std::size_t kBlocksAtOnce = 8;
 
 // The documents of the section's text. Throws what data::read_text_source throws: of bytes that are no UTF-8, a broken
 // row, a file without the column `text`.

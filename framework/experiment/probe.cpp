@@ -5,32 +5,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <utility>
 
 #include "base/error.hpp"
 #include "model/decoder.hpp"
+#include "model/token_rows.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
 namespace palimpsest::experiment {
 namespace {
 
-// Rows of one forward: bounds the logits held at once (rows x vocabulary floats).
-constexpr std::size_t kRows = 64;
+using Tokens = std::span<const std::int64_t>;
 
 struct Tokenized {
   std::vector<std::int64_t> prompt;
   std::vector<std::vector<std::int64_t>> targets;
 };
 
-at::Tensor padded(const std::vector<std::vector<std::int64_t>>& rows, std::vector<std::int64_t>& lengths) {
-  std::int64_t width = 0;
-  for (const auto& row : rows) {
-    lengths.push_back(static_cast<std::int64_t>(row.size()));
-    width = std::max(width, lengths.back());
-  }
-  at::Tensor ids = at::zeros({static_cast<std::int64_t>(rows.size()), width}, at::kLong);
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    std::copy(rows[i].begin(), rows[i].end(), ids[static_cast<std::int64_t>(i)].mutable_data_ptr<std::int64_t>());
-  return ids;
+// A forward over these rows.
+model::ForwardRequest request_of(const std::vector<Tokens>& rows) {
+  model::TokenRows padded = model::right_padded(rows);
+  model::ForwardRequest request;
+  request.token_ids = std::move(padded.ids);
+  request.lengths = std::move(padded.lengths);
+  return request;
 }
 
 // Rows of logits and their logarithms of probabilities, on the processor.
@@ -63,21 +62,20 @@ Answer token_answer(const Scores& scores, std::int64_t row, std::int64_t token) 
 void ask_further_tokens(const model::Model& model, const model::Parameters& parameters, const model::Cache& cache,
                         const std::vector<Tokenized>& batch, std::vector<std::vector<Answer>>& answers,
                         std::size_t offset) {
-  std::vector<std::vector<std::int64_t>> rows;
+  std::vector<Tokens> rows;
   std::vector<std::pair<std::size_t, std::size_t>> owners;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     for (std::size_t j = 0; j < batch[i].targets.size(); ++j) {
-      if (batch[i].targets[j].size() < 2) continue;
+      const Tokens target = batch[i].targets[j];
+      if (target.size() < 2) continue;
       owners.emplace_back(i, j);
-      rows.emplace_back(batch[i].targets[j].begin(), batch[i].targets[j].end() - 1);
+      rows.push_back(target.first(target.size() - 1));
     }
   }
-  for (std::size_t begin = 0; begin < rows.size(); begin += kRows) {
-    const std::size_t end = std::min(rows.size(), begin + kRows);
-    model::ForwardRequest request;
-    request.token_ids =
-        padded({rows.begin() + static_cast<std::ptrdiff_t>(begin), rows.begin() + static_cast<std::ptrdiff_t>(end)},
-               request.lengths);
+  for (std::size_t begin = 0; begin < rows.size(); begin += kRowsAtOnce) {
+    const std::size_t end = std::min(rows.size(), begin + kRowsAtOnce);
+    model::ForwardRequest request = request_of(
+        {rows.begin() + static_cast<std::ptrdiff_t>(begin), rows.begin() + static_cast<std::ptrdiff_t>(end)});
     request.cache = &cache;
     for (std::size_t r = begin; r < end; ++r) {
       request.cache_rows.push_back(static_cast<std::int64_t>(owners[r].first));
@@ -101,7 +99,7 @@ void ask_further_tokens(const model::Model& model, const model::Parameters& para
 }
 
 // How many tokens all rows begin with; every row keeps one of its own.
-std::size_t shared_tokens(const std::vector<std::vector<std::int64_t>>& rows) {
+std::size_t shared_tokens(const std::vector<Tokens>& rows) {
   std::size_t shared = rows.front().size() - 1;
   for (const auto& row : rows) {
     const auto [end, unused] = std::mismatch(row.begin(), row.end() - 1, rows.front().begin(), rows.front().end() - 1);
@@ -112,21 +110,20 @@ std::size_t shared_tokens(const std::vector<std::vector<std::int64_t>>& rows) {
 
 // The logits after each prompt, and the cache of all. What the prompts begin with in common runs once.
 model::ForwardResult run_prompts(const model::Model& model, const model::Parameters& parameters,
-                                 std::vector<std::vector<std::int64_t>> prompts) {
-  model::ForwardRequest request;
+                                 std::vector<Tokens> prompts) {
   model::Cache beginning;
   const std::size_t shared = prompts.size() > 1 ? shared_tokens(prompts) : 0;
   if (shared > 0) {
-    const auto cut = static_cast<std::ptrdiff_t>(shared);
-    model::ForwardRequest first;
-    first.token_ids = padded({{prompts.front().begin(), prompts.front().begin() + cut}}, first.lengths);
+    model::ForwardRequest first = request_of({prompts.front().first(shared)});
     first.return_cache = true;
     beginning = model::forward(model.config, parameters, first).cache;
-    for (auto& prompt : prompts) prompt.erase(prompt.begin(), prompt.begin() + cut);
+    for (Tokens& prompt : prompts) prompt = prompt.subspan(shared);
+  }
+  model::ForwardRequest request = request_of(prompts);
+  if (shared > 0) {
     request.cache = &beginning;
     request.cache_rows.assign(prompts.size(), 0);
   }
-  request.token_ids = padded(prompts, request.lengths);
   request.return_cache = true;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     request.logits.push_back({static_cast<std::int64_t>(i), static_cast<std::int64_t>(prompts[i].size()) - 1});
@@ -140,18 +137,18 @@ std::vector<std::vector<Answer>> ask(const model::Model& model, const model::Par
                                      const std::vector<Question>& questions, const NextToken& next_token) {
   const c10::NoGradGuard no_grad;
   std::vector<std::vector<Answer>> answers(questions.size());
-  for (std::size_t begin = 0; begin < questions.size(); begin += kRows) {
-    const std::size_t end = std::min(questions.size(), begin + kRows);
+  for (std::size_t begin = 0; begin < questions.size(); begin += kRowsAtOnce) {
+    const std::size_t end = std::min(questions.size(), begin + kRowsAtOnce);
     std::vector<Tokenized> batch;
-    std::vector<std::vector<std::int64_t>> prompts;
     for (std::size_t i = begin; i < end; ++i) {
       Tokenized tokenized{model.tokenizer->encode_prompt(questions[i].prompt).ids, {}};
       for (const auto& target : questions[i].targets)
         tokenized.targets.push_back(model.tokenizer->encode_target(target).ids);
-      prompts.push_back(tokenized.prompt);
       batch.push_back(std::move(tokenized));
     }
-    const model::ForwardResult result = run_prompts(model, parameters, prompts);
+    std::vector<Tokens> prompts;
+    for (const Tokenized& tokenized : batch) prompts.emplace_back(tokenized.prompt);
+    const model::ForwardResult result = run_prompts(model, parameters, std::move(prompts));
     const Scores scores(result.logits);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto row = static_cast<std::int64_t>(i);

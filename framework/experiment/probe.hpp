@@ -20,6 +20,9 @@ struct Answer {
   double margin = 0;      // log p(first token of the target) - log p(best other first token)
 };
 
+// Rows of one forward (prompts, or targets that continue them): bounds the logits held at once.
+inline constexpr std::size_t kRowsAtOnce = 64;
+
 struct Question {
   std::string prompt;                // the subject written out
   std::vector<std::string> targets;  // answers to be judged

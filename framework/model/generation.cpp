@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/rng.hpp"
 #include "model/decoder_pass.hpp"
+#include "model/token_rows.hpp"
 
 namespace palimpsest::model {
 namespace {
@@ -156,22 +157,16 @@ at::Tensor gap_mask(const Tokens& lengths, std::int64_t width, std::int64_t slot
 void generate_batch(const Config& config, const Parameters& parameters, const std::vector<Tokens>& prompts, Tokens rows,
                     const GenerationOptions& options, const Overrides& overrides, std::vector<Rng>& streams,
                     std::vector<Tokens>& continuations) {
-  Tokens lengths;
-  std::int64_t width = 0;
-  for (const std::int64_t row : rows) {
-    lengths.push_back(static_cast<std::int64_t>(prompts[static_cast<std::size_t>(row)].size()));
-    width = std::max(width, lengths.back());
-  }
+  std::vector<std::span<const std::int64_t>> own;
+  for (const std::int64_t row : rows) own.emplace_back(prompts[static_cast<std::size_t>(row)]);
+  auto [ids, lengths] = right_padded(own);
+  const std::int64_t width = ids.size(1);
   ForwardRequest request;
   request.overrides = overrides;
-  request.token_ids = at::zeros({static_cast<std::int64_t>(rows.size()), width}, at::kLong);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Tokens& prompt = prompts[static_cast<std::size_t>(rows[i])];
-    std::copy(prompt.begin(), prompt.end(),
-              request.token_ids.mutable_data_ptr<std::int64_t>() + static_cast<std::int64_t>(i) * width);
-    request.logits.push_back({static_cast<std::int64_t>(i), lengths[i] - 1});
-  }
+  request.token_ids = ids;
   request.lengths = lengths;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    request.logits.push_back({static_cast<std::int64_t>(i), lengths[i] - 1});
 
   const at::TensorOptions options_of_weights = parameters.at("embed.weight").options();
   const std::int64_t slots = width + options.max_new_tokens - 1;

@@ -16,6 +16,7 @@
 #include "model/architectures/stored.hpp"
 #include "model/safetensors.hpp"
 #include "model/safetensors_writer.hpp"
+#include "model/scalar_type.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 #include "model/weight_files.hpp"
 
@@ -36,31 +37,30 @@ constexpr std::array kSideFiles = {"tokenizer.json",
                                    "tokenizer.model",
                                    "added_tokens.json"};
 
-at::ScalarType scalar_type_of(const TensorView& view, const std::filesystem::path& folder) {
-  switch (view.dtype) {
-    case DType::kFloat32: return at::kFloat;
-    case DType::kFloat16: return at::kHalf;
-    case DType::kBFloat16: return at::kBFloat16;
-    default:
-      fail(ErrorCode::kUnsupported, folder.string(), ": tensor ", view.name, " is stored as ", name_of(view.dtype),
-           "; weights are read from F32, F16 and BF16");
+bool holds_weights(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+}
+
+at::ScalarType weight_type_of(const TensorView& view, const std::filesystem::path& folder) {
+  if (!holds_weights(view.dtype)) {
+    fail(ErrorCode::kUnsupported, folder.string(), ": tensor ", view.name, " is stored as ", name_of(view.dtype),
+         "; weights are read from F32, F16 and BF16");
   }
+  return scalar_type_of(view.dtype);
 }
 
 DType stored_dtype_of(const at::Tensor& tensor, std::string_view name) {
-  switch (tensor.scalar_type()) {
-    case at::kFloat: return DType::kFloat32;
-    case at::kHalf: return DType::kFloat16;
-    case at::kBFloat16: return DType::kBFloat16;
-    default:
-      fail(ErrorCode::kUnsupported, "parameter ", name, " has dtype ", at::toString(tensor.scalar_type()),
-           "; models are saved in float32, float16 or bfloat16");
+  const auto dtype = dtype_of(tensor.scalar_type());
+  if (!dtype || !holds_weights(*dtype)) {
+    fail(ErrorCode::kUnsupported, "parameter ", name, " has dtype ", at::toString(tensor.scalar_type()),
+         "; models are saved in float32, float16 or bfloat16");
   }
+  return *dtype;
 }
 
 // The stored tensor over the mapped bytes, which `keeper` keeps alive as long as the tensor.
 at::Tensor mapped(const TensorView& view, const std::shared_ptr<const WeightFiles>& keeper) {
-  const at::ScalarType stored = scalar_type_of(view, keeper->folder());
+  const at::ScalarType stored = weight_type_of(view, keeper->folder());
   const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
   if (address % size_of(view.dtype) == 0) {
     return at::from_blob(

@@ -11,13 +11,11 @@
 namespace palimpsest::model {
 namespace {
 
-// Columns of a panel: wide enough for the library's products, narrow enough that little of a square is in vain.
-constexpr std::int64_t kPanel = 256;
-
 // visit(begin, end) of each panel's columns.
 template <typename Visit>
 void for_each_panel(std::int64_t columns, Visit visit) {
-  for (std::int64_t begin = 0; begin < columns; begin += kPanel) visit(begin, std::min(begin + kPanel, columns));
+  for (std::int64_t begin = 0; begin < columns; begin += kPanelColumns)
+    visit(begin, std::min(begin + kPanelColumns, columns));
 }
 
 }  // namespace

@@ -10,6 +10,10 @@
 
 namespace palimpsest::model {
 
+// Columns of the sum of k k^T that are one product: wide enough for the library, narrow enough that little of the
+// square, of which half is needed, is in vain.
+inline constexpr std::int64_t kPanelColumns = 256;
+
 class SecondMoment {
  public:
   // `sum` [mlp, mlp] float64 of k k^T over `count` keys. Throws kInvalidArgument (shape, count), kNumeric (not finite).

@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
+#include "model/token_rows.hpp"
 
 namespace palimpsest::training {
 namespace {
@@ -56,25 +60,19 @@ void check_examples(std::span<const Example> examples, std::string_view what, st
 
 Batch make_batch(std::span<const Example> examples, std::span<const std::int64_t> rows) {
   Batch batch;
-  std::size_t longest = 0;
+  std::vector<std::span<const std::int64_t>> tokens;
+  std::vector<std::span<const std::int64_t>> labels;
   for (const std::int64_t row : rows) {
-    longest = std::max(longest, examples[static_cast<std::size_t>(row)].token_ids.size());
-  }
-  const std::vector<std::int64_t> shape = {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(longest)};
-  batch.token_ids = at::zeros(shape, at::kLong);
-  batch.labels = at::full(shape, kIgnored, at::kLong);
-  std::int64_t* ids = batch.token_ids.mutable_data_ptr<std::int64_t>();
-  std::int64_t* labels = batch.labels.mutable_data_ptr<std::int64_t>();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Example& example = examples[static_cast<std::size_t>(rows[i])];
-    std::copy(example.token_ids.begin(), example.token_ids.end(), ids + i * longest);
-    const std::vector<std::int64_t>& wanted = example.labels.empty() ? example.token_ids : example.labels;
-    std::copy(wanted.begin(), wanted.end(), labels + i * longest);
-    const auto length = static_cast<std::int64_t>(example.token_ids.size());
-    batch.lengths.push_back(length);
-    batch.tokens += length;
+    const Example& example = examples[static_cast<std::size_t>(row)];
+    tokens.emplace_back(example.token_ids);
+    labels.emplace_back(example.labels.empty() ? example.token_ids : example.labels);
+    batch.tokens += static_cast<std::int64_t>(example.token_ids.size());
     batch.counted += counted_labels(example);
   }
+  model::TokenRows padded = model::right_padded(tokens);
+  batch.token_ids = std::move(padded.ids);
+  batch.lengths = std::move(padded.lengths);
+  batch.labels = model::right_padded(labels, kIgnored).ids;
   return batch;
 }
 
