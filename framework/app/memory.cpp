@@ -6,8 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app/memory_training.hpp"
+#include "experiment/moments.hpp"
+#include "experiment/probe.hpp"
 #include "model/model.hpp"
 #include "model/product.hpp"
+#include "model/second_moment.hpp"
 
 namespace palimpsest::app {
 namespace {
@@ -19,11 +22,10 @@ constexpr double kProgram = 230 * kMiB;
 // What CUDA takes of a device for itself, before any tensor.
 constexpr double kDeviceContext = 600 * kMiB;
 
-constexpr double kAskedRows = 64, kAskedTokens = 16;  // of a forward that asks the model facts (experiment/probe)
-constexpr double kScoredTokens = 4096;                // of a pass that scores texts (sdk/likelihood)
-constexpr double kScoredLogits = 1 << 24;             // numbers of the logits that targets are read from (sdk/probing)
-constexpr double kMomentRows = 8;                     // sequences of one forward (experiment/moments)
-constexpr double kMomentPanel = 256;                  // columns of a product of keys (model/second_moment)
+constexpr double kAskedRows = experiment::kRowsAtOnce,
+                 kAskedTokens = 16;        // of a forward that asks the model facts
+constexpr double kScoredTokens = 4096;     // of a pass that scores texts (sdk/likelihood)
+constexpr double kScoredLogits = 1 << 24;  // numbers of the logits that targets are read from (sdk/probing)
 constexpr double kContextRows = 22, kContextTokens = 20;  // prompts of one edit, and tokens before the subject's last
 constexpr double kSuffixTokens = 3;                       // of each from there on, target included
 constexpr double kBatchSuffixTokens = 256;                // of a batch's objective at a time (editing/spread)
@@ -82,9 +84,19 @@ class Counter {
   }
 
   double edited_matrices() const {
-    const double layers = static_cast<double>(std::max<std::size_t>(1, sizes_.needs.edits_layers.size()));
-    return sizes_.edits ? layers * weight_bytes() * static_cast<double>(m_.hidden * m_.mlp_width) : 0;
+    const double numbers = edited_layers() * static_cast<double>(m_.hidden * m_.mlp_width) + edited_embeddings();
+    return sizes_.edits ? weight_bytes() * numbers : 0;
   }
+  bool edits_embeddings() const {
+    const auto& layers = sizes_.needs.edits_layers;
+    return std::find(layers.begin(), layers.end(), plugin::kNoLayer) != layers.end();
+  }
+  // Of an editor that does not say what it edits, one.
+  double edited_layers() const {
+    const std::size_t named = sizes_.needs.edits_layers.size() - (edits_embeddings() ? 1 : 0);
+    return named == 0 && !edits_embeddings() ? 1 : static_cast<double>(named);
+  }
+  double edited_embeddings() const { return edits_embeddings() ? static_cast<double>(m_.vocabulary * m_.hidden) : 0; }
   double moment_matrix() const { return 8.0 * static_cast<double>(m_.mlp_width) * static_cast<double>(m_.mlp_width); }
 
   // What a forward without a backward pass holds at once, between two layers and inside one.
@@ -118,12 +130,14 @@ class Counter {
       return phase;
     }
     if (s.layers_at_once > 0) layers = std::min(layers, static_cast<double>(s.layers_at_once));
-    const double width = static_cast<double>(m_.mlp_width), tokens = kMomentRows * static_cast<double>(s.block);
+    const double width = static_cast<double>(m_.mlp_width),
+                 tokens = double{experiment::kBlocksAtOnce} * static_cast<double>(s.block);
     const double of_product = s.dtype == "float64" ? 8 : 4;
     phase.parts.push_back(beside_model(e_, "sums of " + std::to_string(static_cast<int>(layers)) + " layers, float64",
                                        layers * moment_matrix()));
     // A panel, and once more as float64.
-    phase.parts.push_back(beside_model(e_, "a product of keys", (of_product + 8) * kMomentPanel * width));
+    phase.parts.push_back(
+        beside_model(e_, "a product of keys", (of_product + 8) * double{model::kPanelColumns} * width));
     const double scores = 4 * 2 * tokens * static_cast<double>(m_.heads * s.block);
     phase.parts.push_back(beside_model(
         e_, "keys of a batch", tokens * width * (layers * weight_bytes() + of_product) + running(tokens) + scores));
@@ -167,8 +181,7 @@ class Counter {
     const double out = static_cast<double>(m_.hidden), in = static_cast<double>(m_.mlp_width);
     const double facts = e_.edit.scope == "isolated" ? 1 : static_cast<double>(e_.facts.edited);
     const double calls = e_.edit.scope == "batch" ? 1 : facts;
-    const double layers = static_cast<double>(std::max<std::size_t>(1, sizes_.needs.edits_layers.size()));
-    return 4 * layers * std::min(facts * (out + in), calls * out * in);
+    return 4 * (edited_layers() * std::min(facts * (out + in), calls * out * in) + calls * edited_embeddings());
   }
 
   // Every edit of the group at once: in scope isolated, one of each fact.

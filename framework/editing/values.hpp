@@ -23,7 +23,7 @@ struct ValueOptions {
   double v_weight_decay;
   double clamp_norm_factor;  // |delta| <= this x |init|
   double kl_factor;
-  double v_stop_probability;  // stop when the target's mean probability over the rows reaches this; 1 or more: never
+  double v_stop_probability;  // stop when the target's mean probability over the rows reaches this
 };
 
 // They as parameters of an editor whose struct P has members of these names.
@@ -47,8 +47,10 @@ constexpr auto value_fields() {
       field("kl_factor", &P::kl_factor,
             "Weight of the divergence from the unedited model on \"{subject} is a\" in the objective.")
           .at_least(0),
-      field("v_stop_probability", &P::v_stop_probability,
-            "Stop optimising when the target's mean probability reaches this; 1: never (sweeps of edit strength).")
+      field(
+          "v_stop_probability", &P::v_stop_probability,
+          "Stop optimising when the target's mean probability reaches this, for sweeps of edit strength; 1: not by it. "
+          "A loss below 0.05 ends it in any case, as in the authors' code.")
           .at_least(0)
           .at_most(1));
 }

@@ -117,7 +117,9 @@ void edit(Workshop& workshop, State& state, const ChainPlace& place, const std::
     const auto call = static_cast<std::int64_t>(done / size);
     const std::size_t before = model.updates.size();
     record_requests(requests, *workshop.model().tokenizer, id, ordinal, call, record);
-    record_edit(editor->apply(model, requests), requests, id, ordinal, call, record);
+    const plugin::EditResult result = editor->apply(model, requests);
+    plugin::check_announced(workshop.plan().needs(workshop.node().cell), result.updates, model.current, e.editor.id);
+    record_edit(result, requests, id, ordinal, call, record);
     for (std::size_t i = before; i < model.updates.size(); ++i) model.updates[i].ordinal = ordinal;
     if (lifelong_is_due(e.edit.measure_every, done, end, facts.size())) {
       measure_lifelong(workshop.model(), model.current,

@@ -59,6 +59,7 @@ json answer_of(const plugin::EditorNeeds& needs) {
   return {{"second_moments", needs.second_moments},
           {"edits_layers", needs.edits_layers},
           {"largest_batch", needs.largest_batch},
+          {"says", needs.says},
           {"edits_nothing", needs.edits_nothing}};
 }
 
@@ -67,6 +68,7 @@ plugin::EditorNeeds needs_of(const json& answer) {
   needs.second_moments = answer.at("second_moments").get<std::vector<std::int64_t>>();
   needs.edits_layers = answer.at("edits_layers").get<std::vector<std::int64_t>>();
   needs.largest_batch = answer.at("largest_batch");
+  needs.says = answer.at("says");
   needs.edits_nothing = answer.at("edits_nothing");
   return needs;
 }

@@ -70,17 +70,26 @@ struct EditResult {
   std::vector<EditRecord> records;
 };
 
+// Among the layers that an editor names: the weights that belong to none.
+inline constexpr std::int64_t kNoLayer = -1;
+
 struct EditorNeeds {
   std::vector<std::int64_t> second_moments;  // layers, sorted, without repetition
-  std::vector<std::int64_t> edits_layers;
-  std::int64_t largest_batch = 0;  // 0: any
-  bool edits_nothing = false;      // it says what it edits, and that is nothing
+  std::vector<std::int64_t> edits_layers;    // the same, kNoLayer among them for embeddings, final norm and head
+  std::int64_t largest_batch = 0;            // 0: any
+  bool says = false;                         // it offers editor.needs/1; without it the above means nothing
+  bool edits_nothing = false;                // it says what it edits, and that is nothing
 };
 
 struct NamedTensor {
   std::string name;
   at::Tensor value;
 };
+
+// Throws kInvalidArgument for an update of a layer that `editor` (its id) did not name, where it says what it edits:
+// the plan, the groups that are compared and what counts as unedited follow from what it named.
+void check_announced(const EditorNeeds& needs, const std::vector<model::Update>& updates,
+                     const model::Parameters& parameters, const std::string& editor);
 
 class Editor : public Instance {
  public:

@@ -130,6 +130,7 @@ TEST(BrokenPlugin, IsFoundOut) {
       {"finetune-task", "sum_of_losses", check_output, "the loss of two examples is not the mean of theirs"},
       {"finetune-task", "any_example", check_output, "the loss of an example behind the last one is no error"},
       {"editor", "undeclared_layer", check_output, "layer that needs did not name"},
+      {"editor", "undeclared_moment", check_output, "moment of layer 1 was asked for, which needs did not name"},
       {"metric", "counts_calls", check_repeatable, "gives something else"},
       {"metric", "counts_instances", check_isolated, "after another one ran"},
       {"metric", "writes_weights", check_weights, "changed the weights"},

@@ -64,6 +64,12 @@ HOSTILE(WrongShape, "wrong_shape", "Writes a tensor of the wrong shape.",
 HOSTILE(NanUpdate, "nan_update", "Writes NaN.", good_update(model, updates, std::numeric_limits<double>::quiet_NaN()));
 HOSTILE(UnknownParameter, "unknown_parameter", "Writes to a parameter that is not there.",
         updates.dense("layers.1.mlp.dawn.weight", filled({3, 5}, 1)));
+HOSTILE(OtherLayer, "other_layer", "Changes a layer that its needs do not name.",
+        updates.dense(sdk::mlp_down_parameter(0), filled(model.parameter(sdk::mlp_down_parameter(0)).shape(), 1e-3)));
+HOSTILE(Embeddings, "embeddings", "Changes the embeddings, which its needs do not name.",
+        updates.dense("embed.weight", filled(model.parameter("embed.weight").shape(), 1e-3)));
+HOSTILE(OtherMoment, "other_moment", "Reads a second moment that its needs do not name.",
+        host_.second_moment_matrix(kLayer));
 HOSTILE(Aborts, "aborts", "Ends its process by abort.", std::abort());
 HOSTILE(Segfaults, "segfaults", "Ends its process by a segmentation fault.", std::raise(SIGSEGV));
 HOSTILE(Exits, "exits", "Ends its process with status 0.", std::exit(0));
@@ -136,7 +142,8 @@ BARE(UnknownStatus, "unknown_status", "Returns a status that there is not.", ret
 }  // namespace
 
 #define DESCRIPTOR(Name) &palimpsest::sdk::kDescriptor<Name>
-PALIMPSEST_LIBRARY(DESCRIPTOR(WrongShape), DESCRIPTOR(NanUpdate), DESCRIPTOR(UnknownParameter), DESCRIPTOR(Aborts),
-                   DESCRIPTOR(Segfaults), DESCRIPTOR(Exits), DESCRIPTOR(Loops), DESCRIPTOR(Leaks),
-                   DESCRIPTOR(CreateFails), DESCRIPTOR(CreateAborts), DESCRIPTOR(NeedsExits), DESCRIPTOR(Throws),
-                   DESCRIPTOR(ThrowsInt), DESCRIPTOR(Silent), DESCRIPTOR(UnknownStatus))
+PALIMPSEST_LIBRARY(DESCRIPTOR(WrongShape), DESCRIPTOR(NanUpdate), DESCRIPTOR(UnknownParameter), DESCRIPTOR(OtherLayer),
+                   DESCRIPTOR(Embeddings), DESCRIPTOR(OtherMoment), DESCRIPTOR(Aborts), DESCRIPTOR(Segfaults),
+                   DESCRIPTOR(Exits), DESCRIPTOR(Loops), DESCRIPTOR(Leaks), DESCRIPTOR(CreateFails),
+                   DESCRIPTOR(CreateAborts), DESCRIPTOR(NeedsExits), DESCRIPTOR(Throws), DESCRIPTOR(ThrowsInt),
+                   DESCRIPTOR(Silent), DESCRIPTOR(UnknownStatus))

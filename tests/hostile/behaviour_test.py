@@ -21,6 +21,12 @@ IN_USE = {
     "nan_update": rf"failed with exit status 1: editor nan_update: apply failed: .*{PARAMETER}.*(NaN|finite)",
     "unknown_parameter": r"failed with exit status 1: editor unknown_parameter: apply failed: the model has no parameter "
                          r'"layers\.1\.mlp\.dawn\.weight" \(did you mean "layers\.1\.mlp\.down\.weight"\?\)',
+    "other_layer": r"failed with exit status 1: editor other_layer changed layers\.0\.mlp\.down\.weight, and its needs do not "
+                   r"announce layer 0",
+    "embeddings": r"failed with exit status 1: editor embeddings changed embed\.weight, and its needs do not announce weights "
+                  r"that belong to no layer",
+    "other_moment": r"failed with exit status 1: editor other_moment: apply failed: the second moment of layer 1 was not "
+                    r"announced through editor\.needs/1 \(announced: none\)",
     "silent_error": r"failed with exit status 1: editor silent_error: apply failed: it gave the status unsupported and no message",
     "unknown_status": r"failed with exit status 1: editor unknown_status: apply failed: it gave the unknown status 4711 and no message",
     "throws_std": r"failed with exit status 1: editor throws_std: apply failed: it threw an exception: the parrot refuses",
@@ -37,7 +43,7 @@ BOUNDED = {
 # What every command says that asks for needs, and nothing of them runs.
 ASKED = {
     "create_fails": "editor create_fails: create failed: it refuses to be made",
-    "create_aborts": f"editor create_aborts of {LIBRARY}, asked what it needs: it ended the process with signal 6 (Aborted)",
+    "create_aborts": f"editor create_aborts of {LIBRARY}, asked what it needs: the process was ended by signal 6 (Aborted)",
     "needs_exits": f"editor needs_exits of {LIBRARY}, asked what it needs: it ended the process without an answer",
 }
 

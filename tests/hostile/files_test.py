@@ -72,8 +72,8 @@ LIBRARIES = {
                     "own range"),
     "bad_type": (["PARAMETERS=kUnknownType,1"], "", "{path}, descriptor 0: malformed: parameter \"a\" has the unknown type 99"),
     "no_interface": (["INTERFACE=NULL"], "", "{path}, descriptor 0: malformed: no interface editor/1, which its kind must offer"),
-    "loading_aborts": (["CONSTRUCTOR=abort()"], "", "{path} could not be loaded: it ended the process with signal 6 (Aborted)"),
-    "loading_crashes": (["CONSTRUCTOR=raise(SIGSEGV)"], "", "{path} could not be loaded: it ended the process with signal 11 "
+    "loading_aborts": (["CONSTRUCTOR=abort()"], "", "{path} could not be loaded: the process was ended by signal 6 (Aborted)"),
+    "loading_crashes": (["CONSTRUCTOR=raise(SIGSEGV)"], "", "{path} could not be loaded: the process was ended by signal 11 "
                         "(Segmentation fault)"),
     "loading_exits": (["CONSTRUCTOR=_exit(0)"], "", "{path} could not be loaded: it ended the process while it was being loaded"),
 }

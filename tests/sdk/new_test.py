@@ -1,7 +1,9 @@
 """`palimpsest new` and `palimpsest check-plugin`, from an installation, in an empty folder: each kind's project is written, built,
 tested, checked, and used in an experiment."""
 
+import os
 import pathlib
+import re
 import unittest
 
 import h5py
@@ -39,6 +41,11 @@ class New(unittest.TestCase):
             used = [id.decode() for id in file["plugin_files/id"][...]]
             self.assertIn(name, used)
             self.assertEqual(sorted(file["cells/unedited"][...]), [0, 1])
+        # README's file for a real model.
+        (snippet,) = re.findall(r"^```toml\n(.*?)^```$", (project / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+        (project / "real.toml").write_text(snippet.replace("PREFIX", str(self.at.prefix)), encoding="utf-8")
+        said = self.at.do("palimpsest", "validate", "real.toml", where=project, PALIMPSEST_HOME=os.environ["PALIMPSEST_TEST_HOME"])
+        self.assertIn("3 cells", said)
 
     def test_editor(self):
         self.make("editor")

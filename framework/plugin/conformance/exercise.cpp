@@ -82,7 +82,11 @@ class MetricExercise : public Of<plugin::Metric> {
   }
 
  private:
-  std::vector<plugin::Row> measure() { return instance_.measure(world_.model(), {1, "edited", 0}, world_.facts()); }
+  // Without gradients, as in a run.
+  std::vector<plugin::Row> measure() {
+    const c10::NoGradGuard no_grad;
+    return instance_.measure(world_.model(), {1, "edited", 0}, world_.facts());
+  }
 };
 
 class TaskExercise : public Of<plugin::Task> {
@@ -103,7 +107,7 @@ class TaskExercise : public Of<plugin::Task> {
     }
     out << std::hexfloat;
     if (instance_.has_loss()) out << own_loss(world_.model(), true).item<double>() << "\n";
-    return out.str() + text_of_rows(columns(), instance_.score(world_.model()));
+    return out.str() + text_of_rows(columns(), score());
   }
 
   std::vector<std::string> violations() override {
@@ -128,7 +132,7 @@ class TaskExercise : public Of<plugin::Task> {
         continue;
       }
     }
-    check_rows(columns(), instance_.score(world_.model()), found);
+    check_rows(columns(), score(), found);
     return found;
   }
 
@@ -144,6 +148,11 @@ class TaskExercise : public Of<plugin::Task> {
   }
 
  private:
+  // Without gradients, as in a run.
+  std::vector<plugin::Row> score() {
+    const c10::NoGradGuard no_grad;
+    return instance_.score(world_.model());
+  }
   // The loss of the first training examples, the reference having been the model itself.
   at::Tensor own_loss(palimpsest_model& model, bool with_graph) {
     instance_.prepare_loss(world_.model());

@@ -19,7 +19,6 @@ class EditorExercise : public Of<plugin::Editor> {
 
   std::string run_fact(std::size_t index) override {
     instance_.reset();
-    instance_.needs(world_.info());
     palimpsest_model model = unedited();
     result_ = instance_.apply(model, requests(index));
     return text_of(result_);
@@ -72,6 +71,11 @@ class EditorExercise : public Of<plugin::Editor> {
       const auto& info = world_.model().current.info(update.parameter);
       if (std::find(needs.edits_layers.begin(), needs.edits_layers.end(), info.layer) == needs.edits_layers.end()) {
         found.push_back(cat("the update of ", update.parameter, " is in a layer that needs did not name"));
+      }
+    }
+    for (const std::int64_t layer : world_.moments_asked()) {
+      if (std::find(needs.second_moments.begin(), needs.second_moments.end(), layer) == needs.second_moments.end()) {
+        found.push_back(cat("the second moment of layer ", layer, " was asked for, which needs did not name"));
       }
     }
     return found;

@@ -17,6 +17,7 @@ namespace palimpsest::conformance {
 namespace {
 
 constexpr std::int64_t kEditedLayer = 1;
+constexpr std::int64_t kLayers = 3;  // of the tiny model
 
 // Column `column` of `columns` of a row of the text: the line itself where it is the only one; else a few words of it,
 // from another place for each column, and one of two labels for a column of that name.
@@ -132,7 +133,8 @@ TinyWorld::TinyWorld(const std::filesystem::path& folder, bool edited)
   opened_.parameters = copy_of(opened_.parameters);
   session_->tokenizer = opened_.tokenizer;
   session_->open_dataset = open_text;
-  session_->second_moment = [width = opened_.config.mlp_width](std::int64_t layer) {
+  session_->second_moment = [width = opened_.config.mlp_width, asked = moments_asked_](std::int64_t layer) {
+    asked->insert(layer);
     // Over several magnitudes, as those of real keys.
     const at::Tensor diagonal = at::logspace(-3, 0.5, width, 10, at::kDouble);
     return std::make_shared<const model::SecondMoment>(1000 * at::diag(diagonal), 1000, layer);
@@ -187,6 +189,17 @@ std::string places_of(std::string_view text) {
   return places + ":";
 }
 
+// Of unit "layer" (or so named), and required, or with a default that the model is too small for.
+bool needs_a_layer(const palimpsest_parameter& p) {
+  const std::string_view name = p.name;
+  if (std::string_view(p.unit) != "layer" && name != "layer" && name != "layers") return false;
+  if (p.required != 0) return true;
+  const palimpsest_parameter_value& value = p.default_value;
+  if (p.type == PALIMPSEST_PARAMETER_INTEGER) return value.integer >= kLayers;
+  if (p.type != PALIMPSEST_PARAMETER_INTEGER_LIST) return false;
+  return std::any_of(value.integers, value.integers + value.count, [](std::int64_t layer) { return layer >= kLayers; });
+}
+
 }  // namespace
 
 std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor,
@@ -197,13 +210,12 @@ std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor
     const std::string_view name = p.name;
     plugin::ParameterValue value;
     value.name = name;
-    if (name == "layer" && p.type == PALIMPSEST_PARAMETER_INTEGER) {
+    if (needs_a_layer(p) && p.type == PALIMPSEST_PARAMETER_INTEGER) {
       value.integer = kEditedLayer;
     } else if (p.type == PALIMPSEST_PARAMETER_STRING &&
                plugin::view(p.default_value.text).find('{') != std::string_view::npos) {
       value.text = places_of(plugin::view(p.default_value.text));
-    } else if (name == "layers" && p.type == PALIMPSEST_PARAMETER_INTEGER_LIST &&
-               std::string_view(descriptor.kind) == PALIMPSEST_KIND_EDITOR) {
+    } else if (needs_a_layer(p) && p.type == PALIMPSEST_PARAMETER_INTEGER_LIST) {
       value.integers = {kEditedLayer};
     } else if (p.required == 0) {
       continue;

@@ -7,6 +7,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ class TinyWorld {
   palimpsest_model_info info() const { return plugin::model_info_of(opened_.config); }
   // An edited fact, whose targets begin with different tokens, then an intrinsic one, whose targets share theirs.
   const std::vector<const palimpsest_fact*>& facts() const { return pointers_; }
+  // The layers whose second moments were asked for so far.
+  const std::set<std::int64_t>& moments_asked() const { return *moments_asked_; }
   // The bytes of all three sets of weights.
   std::string weights() const;
 
@@ -37,6 +40,7 @@ class TinyWorld {
   std::filesystem::path folder_;
   model::Model opened_;
   std::shared_ptr<plugin::Session> session_;
+  std::shared_ptr<std::set<std::int64_t>> moments_asked_ = std::make_shared<std::set<std::int64_t>>();
   palimpsest_model model_;
   std::deque<data::Fact> facts_;
   std::deque<palimpsest_fact> handles_;
@@ -44,8 +48,8 @@ class TinyWorld {
 };
 
 // Values for a plugin's required parameters, and for those whose default does not fit a model of three layers and 128
-// positions: paths get the world's text file, layers become layer 1, templates are left their places, the rest its
-// least value or first choice.
+// positions: paths get the world's text file, parameters of unit "layer" become layer 1, templates are left their
+// places, the rest its least value or first choice.
 std::vector<plugin::ParameterValue> plausible_values(const palimpsest_descriptor& descriptor,
                                                      const std::filesystem::path& folder);
 

@@ -56,10 +56,24 @@ palimpsest_status record(void* context, int64_t request, palimpsest_text name, i
 
 }  // namespace
 
+void check_announced(const EditorNeeds& needs, const std::vector<model::Update>& updates,
+                     const model::Parameters& parameters, const std::string& editor) {
+  if (!needs.says) return;
+  for (const model::Update& update : updates) {
+    const std::int64_t layer = parameters.info(update.parameter).layer;
+    if (std::binary_search(needs.edits_layers.begin(), needs.edits_layers.end(), layer)) continue;
+    fail(ErrorCode::kInvalidArgument, "editor ", editor, " changed ", update.parameter,
+         ", and its needs do not announce ",
+         layer == kNoLayer ? "weights that belong to no layer (-1)" : cat("layer ", layer),
+         "; add it to Needs::edits_layers");
+  }
+}
+
 EditorNeeds Editor::needs(const palimpsest_model_info& info) const {
   EditorNeeds needs;
   const void* raw = interface(PALIMPSEST_EDITOR_NEEDS_1, /*required=*/false);
   if (raw == nullptr) return needs;
+  needs.says = true;
   const palimpsest_needs_sink sink{&needs,
                                    [](void* context, int64_t layer) -> palimpsest_status {
                                      static_cast<EditorNeeds*>(context)->second_moments.push_back(layer);
@@ -77,8 +91,9 @@ EditorNeeds Editor::needs(const palimpsest_model_info& info) const {
   for (auto* layers : {&needs.second_moments, &needs.edits_layers}) {
     std::sort(layers->begin(), layers->end());
     layers->erase(std::unique(layers->begin(), layers->end()), layers->end());
+    const std::int64_t least = layers == &needs.edits_layers ? kNoLayer : 0;
     for (const auto layer : *layers) {
-      if (layer < 0 || layer >= info.layers) {
+      if (layer < least || layer >= info.layers) {
         fail(ErrorCode::kOutOfRange, label(), " needs layer ", layer, "; the model has layers 0 to ", info.layers - 1);
       }
     }

@@ -2,8 +2,10 @@
 #include "palimpsest/sdk/testing.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <utility>
@@ -170,6 +172,10 @@ struct World::Impl {
   }
 
   std::shared_ptr<const model::SecondMoment> second_moment(std::int64_t layer) {
+    if (announced && std::find(announced->begin(), announced->end(), layer) == announced->end()) {
+      palimpsest::fail(ErrorCode::kInvalidArgument, "the second moment of layer ", layer,
+                       " was not announced through editor.needs/1; add the layer to Needs::second_moments");
+    }
     auto& moment = moments[layer];
     if (!moment) {
       const at::Tensor diagonal = at::linspace(1, 3, opened.config.mlp_width, at::kDouble);
@@ -184,6 +190,7 @@ struct World::Impl {
   palimpsest_model current;
   plugin::HostContext context;
   std::map<std::int64_t, std::shared_ptr<const model::SecondMoment>> moments;
+  std::optional<std::vector<std::int64_t>> announced;  // by the editor that applies; none: any layer is served
   std::deque<KeptFact> facts;
 };
 
@@ -235,7 +242,6 @@ struct Instance::Impl {
   Impl(World::Impl& w, const palimpsest_descriptor& d, const std::vector<palimpsest_parameter_value>& raw)
       : world(&w), descriptor(&d) {
     plugin::check_descriptor(&d, "the class under test");
-    std::vector<plugin::ParameterValue> values;
     for (std::size_t i = 0; i < d.parameter_count; ++i) values.push_back(named_value(d.parameters[i], raw.at(i)));
     const plugin::Plugin made{nullptr, &d};
     const std::string_view kind = d.kind;
@@ -271,6 +277,31 @@ struct Instance::Impl {
     return editor;
   }
 
+  // Of an editor; asked of another instance, as in a run.
+  const plugin::EditorNeeds& needs() {
+    if (!known_needs) {
+      const plugin::Editor other(plugin::Plugin{nullptr, descriptor}, world->session, values);
+      known_needs = other.needs(plugin::model_info_of(world->opened.config));
+    }
+    return *known_needs;
+  }
+
+  // With the second moments and the layers that the editor's needs name, and no others.
+  plugin::EditResult applied(plugin::Editor& editor, const std::vector<plugin::EditRequest>& requests) {
+    const palimpsest_model before = world->current;
+    world->announced = needs().second_moments;
+    try {
+      plugin::EditResult result = editor.apply(world->current, requests);
+      plugin::check_announced(needs(), result.updates, world->current.current, descriptor->id);
+      world->announced.reset();
+      return result;
+    } catch (...) {
+      world->announced.reset();
+      world->current = before;
+      throw;
+    }
+  }
+
   Tensor handle(const at::Tensor& tensor) const {
     if (!tensor.defined()) return {};
     return Tensor::adopt(&world->context.host, plugin::new_handle(tensor));
@@ -279,6 +310,8 @@ struct Instance::Impl {
   World::Impl* world;
   const palimpsest_descriptor* descriptor;
   Any any;
+  std::vector<plugin::ParameterValue> values;
+  std::optional<plugin::EditorNeeds> known_needs;
 };
 
 Instance::Instance(World& world, const palimpsest_descriptor& descriptor,
@@ -295,15 +328,19 @@ Edit Instance::apply(const std::vector<Request>& requests) {
     auto& editor = impl_->as<plugin::Editor>("editor");
     std::deque<KeptFact> facts;
     std::vector<plugin::EditRequest> raw;
+    std::map<std::string, const palimpsest_fact*> handles;
     for (const Request& r : requests) {
       FactText text;
       text.id = cat("request/", raw.size());
       text.subject = r.subject;
       text.prompt = r.prompt;
       text.target_new = r.target;
-      raw.push_back({&facts.emplace_back(text).handle, r.prompt, r.subject, r.target, r.origin});
+      if (r.fact) text = *r.fact;
+      const auto [place, is_new] = handles.try_emplace(text.id, nullptr);
+      if (is_new) place->second = &facts.emplace_back(text).handle;
+      raw.push_back({place->second, r.prompt, r.subject, r.target, r.origin});
     }
-    const plugin::EditResult result = editor.apply(impl_->world->current, raw);
+    const plugin::EditResult result = impl_->applied(editor, raw);
     impl_->world->current.edited = impl_->world->current.current;
     Edit edit;
     for (const auto& u : result.updates) {
@@ -317,7 +354,8 @@ Edit Instance::apply(const std::vector<Request>& requests) {
 
 Needs Instance::needs() const {
   return translated([&] {
-    const auto found = impl_->as<plugin::Editor>("editor").needs(plugin::model_info_of(impl_->world->opened.config));
+    impl_->as<plugin::Editor>("editor");
+    const plugin::EditorNeeds& found = impl_->needs();
     Needs needs;
     needs.second_moments = found.second_moments;
     needs.edits_layers = found.edits_layers;
@@ -356,6 +394,7 @@ std::vector<Row> Instance::measure(std::string_view stage) {
     auto& metric = impl_->as<plugin::Metric>("metric");
     std::vector<const palimpsest_fact*> facts;
     for (const auto& kept : impl_->world->facts) facts.push_back(&kept.handle);
+    const c10::NoGradGuard no_grad;  // as in a run
     const plugin::MeasuringPoint point{stage == "base" ? 0 : 1, std::string(stage), 0};
     return author_rows(metric.columns(), metric.measure(impl_->world->current, point, facts));
   });
@@ -379,6 +418,7 @@ std::vector<Example> Instance::examples(palimpsest_split split) {
 
 std::vector<Row> Instance::score() {
   return translated([&] {
+    const c10::NoGradGuard no_grad;  // as in a run
     auto& task = impl_->as<plugin::Task>("finetune-task");
     return author_rows(task.score_columns(), task.score(impl_->world->current));
   });

@@ -19,7 +19,6 @@
 #include "palimpsest/sdk/columns.hpp"
 #include "palimpsest/sdk/plugin.hpp"
 #include "palimpsest/sdk/torch.hpp"
-#include "palimpsest/services/runtime.h"
 #include "places.hpp"
 
 namespace palimpsest::causal_trace {
@@ -308,10 +307,10 @@ class CausalTrace : public sdk::Metric {
   at::Tensor noise_of(const std::string& fact, const Traced& traced, std::int64_t hidden) {
     at::Tensor& known = noise_[fact];
     if (known.defined()) return known;
-    known = at::empty({p_.samples, traced.subject.end - traced.subject.begin, hidden}, at::kDouble);
-    const auto& random = sdk::service<palimpsest_random_v1>(host_.get(), PALIMPSEST_RANDOM_1);
-    sdk::check(host_.get(), random.normal(host_.get(), sdk::text(fact), known.mutable_data_ptr<double>(),
-                                          static_cast<std::size_t>(known.numel())));
+    const auto tokens = static_cast<std::int64_t>(traced.subject.end - traced.subject.begin);
+    const std::vector<double> drawn = host_.normal(fact, static_cast<std::size_t>(p_.samples * tokens * hidden));
+    known = at::empty({p_.samples, tokens, hidden}, at::kDouble);
+    std::copy(drawn.begin(), drawn.end(), known.mutable_data_ptr<double>());
     return known;
   }
 

@@ -93,7 +93,7 @@ class MyMethod : public sdk::FineTuneTask {
       }
       if (targets.empty()) continue;
       const auto result = model.run(sdk::Forward({one.token_ids}).logprobs(at, targets));
-      for (const float logp : result.logprobs.floats()) sum -= static_cast<double>(logp);
+      for (const double logp : result.logprobs.numbers()) sum -= logp;
       tokens += static_cast<std::int64_t>(targets.size());
     }
     if (tokens == 0) {

@@ -29,6 +29,28 @@ class UndeclaredLayer : public sdk::Editor {
   sdk::Host host_;
 };
 
+class UndeclaredMoment : public sdk::Editor {
+ public:
+  using Parameters = sdk::NoParameters;
+  static constexpr sdk::Info kInfo{"undeclared_moment", "1.0.0", "Reads a second moment that it did not ask for."};
+  UndeclaredMoment(sdk::Host host, const Parameters&) : host_(host) {}
+  sdk::Needs needs(const palimpsest_model_info&) override {
+    sdk::Needs needs;
+    needs.second_moments = {0};
+    needs.edits_layers = {1};
+    return needs;
+  }
+  void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
+    host_.second_moment_matrix(1);
+    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
+    const std::vector<double> ones(static_cast<std::size_t>(shape[0] * shape[1]), 1e-3);
+    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), ones, shape));
+  }
+
+ private:
+  sdk::Host host_;
+};
+
 // An editor of layer 1 with a state of its own: a number of floats that its update is made of.
 template <typename P>
 class Stateful : public sdk::Editor {
@@ -159,6 +181,7 @@ class FailsMidway : public Stateful<FailsMidway> {
 
 }  // namespace
 
-PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<FirstCome>,
-                   &palimpsest::sdk::kDescriptor<LosesState>, &palimpsest::sdk::kDescriptor<CountsTooEarly>,
-                   &palimpsest::sdk::kDescriptor<FailsMidway>, &palimpsest::sdk::kDescriptor<RemembersRefusals>)
+PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<UndeclaredLayer>, &palimpsest::sdk::kDescriptor<UndeclaredMoment>,
+                   &palimpsest::sdk::kDescriptor<FirstCome>, &palimpsest::sdk::kDescriptor<LosesState>,
+                   &palimpsest::sdk::kDescriptor<CountsTooEarly>, &palimpsest::sdk::kDescriptor<FailsMidway>,
+                   &palimpsest::sdk::kDescriptor<RemembersRefusals>)

@@ -76,7 +76,8 @@ typedef struct palimpsest_needs_sink {
    * When: by needs, once a layer. Ownership: nothing is passed. Thread: instance.
    * Errors: none yet; return what is not OK. A layer outside the model is refused when needs has returned. */
   palimpsest_status (*second_moment)(void* context, int64_t layer);
-  /* apply may change this layer; an editor that names none says that it changes nothing.
+  /* apply may change this layer, or, by -1, weights that belong to none (embeddings, final norm, head). An editor that
+   * names none says that it changes nothing; an edit that changes what was not named is refused.
    * When, Ownership, Thread, Errors: as second_moment. */
   palimpsest_status (*edits_layer)(void* context, int64_t layer);
   /* The largest number of facts that one apply takes; not called: any.
@@ -86,8 +87,8 @@ typedef struct palimpsest_needs_sink {
 
 typedef struct palimpsest_editor_needs_v1 {
   /* Says what apply will need.
-   * When: before any run, so that a plan shows and shares it, and once more before apply; no model is open, and of the
-   * services only error/1 and log/1 are of use.
+   * When: before any run, so that a plan shows and shares it, and of another instance than the one that applies: what
+   * is worked out here is not there then. No model is open, and of the services only error/1 and log/1 are of use.
    * Ownership: everything passed lives for the call.
    * Thread: instance. Errors: OUT_OF_RANGE or INVALID_ARGUMENT for a parameter that does not fit the model, e.g. a
    * layer it has not. */

@@ -41,9 +41,9 @@ typedef struct palimpsest_metric_v1 {
    * Thread: instance. Errors: any; nothing is measured. */
   palimpsest_status (*columns)(void* instance, const palimpsest_column** columns, size_t* count);
   /* Measures and emits rows. Must leave the model as it is.
-   * When: once for each measuring point that `when` names. Ownership: `request`, all that it points to, and `sink` live
-   * for the call.
-   * Thread: instance. Errors: any; what the sink returned. NUMERIC where the model's outputs are NaN or infinite. */
+   * When: once for each measuring point that `when` names, each of an instance of its own; gradients are off
+   * (autograd/1 turns them on). Ownership: `request`, all that it points to, and `sink` live for the call. Thread:
+   * instance. Errors: any; what the sink returned. NUMERIC where the model's outputs are NaN or infinite. */
   palimpsest_status (*measure)(void* instance, const palimpsest_measure_request* request,
                                const palimpsest_row_sink* sink);
 } palimpsest_metric_v1;

@@ -126,11 +126,17 @@ class Host {
     return Dataset(host_, dataset);
   }
 
-  // `count` numbers of the named stream of the cell's seed.
+  // The next `count` numbers of the named stream of the cell's seed, in [0, 1) or standard normal. A stream belongs to
+  // the instance and goes on from call to call: what is to be the same for a fact whenever it is asked about comes from
+  // a stream of the fact's own, drawn once and kept.
   std::vector<double> uniform(std::string_view stream, std::size_t count) const {
     std::vector<double> out(count);
-    check(host_,
-          service<palimpsest_random_v1>(host_, PALIMPSEST_RANDOM_1).uniform(host_, text(stream), out.data(), count));
+    check(host_, random().uniform(host_, text(stream), out.data(), count));
+    return out;
+  }
+  std::vector<double> normal(std::string_view stream, std::size_t count) const {
+    std::vector<double> out(count);
+    check(host_, random().normal(host_, text(stream), out.data(), count));
     return out;
   }
   void log(palimpsest_log_level level, std::string_view message) const {
@@ -147,6 +153,7 @@ class Host {
   }
 
  private:
+  const palimpsest_random_v1& random() const { return service<palimpsest_random_v1>(host_, PALIMPSEST_RANDOM_1); }
   const palimpsest_tokenizer_v1& tokenizer() const {
     return service<palimpsest_tokenizer_v1>(host_, PALIMPSEST_TOKENIZER_1);
   }

@@ -114,7 +114,7 @@ inline std::vector<Likelihood> document_likelihoods(const Host& host, const Mode
                         ids.begin() + static_cast<std::ptrdiff_t>(w.end) - 1);
     }
     const auto result = model.run(Forward(rows).stage(stage).logprobs(std::move(at), std::move(targets)));
-    const std::span<const float> logprobs = result.logprobs.floats();
+    const Floats logprobs = result.logprobs.floats();
     std::size_t next = 0;
     for (const std::size_t p : batch) {
       Likelihood& sum = sums[pieces[p].document];
@@ -169,7 +169,7 @@ inline std::vector<std::vector<Likelihood>> continuation_likelihoods(const Host&
       }
     }
     const auto first = model.run(Forward(rows).stage(stage).logprobs(at, targets).returning_cache());
-    const std::span<const float> begins = first.logprobs.floats();
+    const Floats begins = first.logprobs.floats();
     for (std::size_t i = 0; i < places.size(); ++i) {
       all[places[i].question][places[i].choice] = {static_cast<double>(begins[i]), 1};
     }
@@ -197,7 +197,7 @@ inline std::vector<std::vector<Likelihood>> continuation_likelihoods(const Host&
       }
       const auto more = model.run(
           Forward(suffixes).stage(stage).continuing(first.cache, std::move(cache_rows)).logprobs(at, targets));
-      const std::span<const float> further = more.logprobs.floats();
+      const Floats further = more.logprobs.floats();
       std::size_t next = 0;
       for (const std::size_t i : part) {
         Likelihood& sum = all[longer[i].question][longer[i].choice];

@@ -26,10 +26,25 @@ enum class Stage : palimpsest_stage {
   kEdited = PALIMPSEST_STAGE_EDITED
 };
 
-// Names of sites.
+// Names of sites, the points of the forward pass that can be captured and replaced; values a token:
+//
+//   embed.out               residual stream that enters layer 0                        [hidden]
+//   layers.N.attention.out  output of the attention's out-projection                   [hidden]
+//   layers.N.mlp.key        input of the MLP's down-projection                         [mlp_width]
+//   layers.N.mlp.value      output of the MLP's down-projection                        [hidden]
+//   layers.N.out            residual stream after block N                              [hidden]
+//   final.out               after the final norm, input of the head                    [hidden]
+//
+// Names of parameters, matrices always [out, in]: embed.weight, positions.weight, layers.N.attention_norm.weight,
+// layers.N.attention.{query,key,value,out}.weight, layers.N.attention.{query_norm,key_norm}.weight,
+// layers.N.mlp_norm.weight, layers.N.mlp.{gate,up,down}.weight, final_norm.weight and head.weight (absent when tied to
+// embed.weight), and the same with .bias; each where the model has it.
+inline constexpr std::string_view kEmbedOutSite = "embed.out";
+inline constexpr std::string_view kFinalOutSite = "final.out";
 inline std::string layer_site(std::int64_t layer, std::string_view point) {
   return "layers." + std::to_string(layer) + "." + std::string(point);
 }
+inline std::string attention_out_site(std::int64_t layer) { return layer_site(layer, "attention.out"); }
 inline std::string mlp_key_site(std::int64_t layer) { return layer_site(layer, "mlp.key"); }
 inline std::string mlp_value_site(std::int64_t layer) { return layer_site(layer, "mlp.value"); }
 inline std::string layer_out_site(std::int64_t layer) { return layer_site(layer, "out"); }

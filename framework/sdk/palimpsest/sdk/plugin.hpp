@@ -8,7 +8,7 @@
 //     Shout(sdk::Host host, const Parameters& parameters);
 //     void augment(sdk::Model model, const sdk::Fact& fact, const sdk::Prompts& out) override;
 //   };
-//   PALIMPSEST_LIBRARY(sdk::kDescriptor<Shout>)
+//   PALIMPSEST_LIBRARY(&palimpsest::sdk::kDescriptor<Shout>)
 //
 // Exceptions may be thrown anywhere; they become a status and a sentence.
 #pragma once

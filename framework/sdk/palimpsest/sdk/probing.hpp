@@ -105,13 +105,13 @@ inline void score_batch(const Model& model, Stage stage, std::int64_t vocabulary
     rows.push_back(prompt.ids);
   }
   const ForwardResult first = model.run(Forward(rows).stage(stage).logits(last).returning_cache());
-  const std::span<const float> logits = first.logits.floats();
+  const Floats logits = first.logits.floats();
   struct Continued {
     std::size_t query, prompt;
   };
   std::vector<Continued> continued;
   for (std::size_t p = 0; p < prompts.size(); ++p) {
-    const auto row = logits.subspan(p * width, width);
+    const auto row = logits.span().subspan(p * width, width);
     for (const std::size_t query : prompts[p].queries) {
       TargetScore& result = results[query];
       const TokenScore next = score_token(row, result.ids.empty() ? 0 : result.ids.front());
@@ -138,12 +138,12 @@ inline void score_batch(const Model& model, Stage stage, std::int64_t vocabulary
     }
     const ForwardResult more =
         model.run(Forward(suffixes).stage(stage).continuing(first.cache, std::move(cache_rows)).logits(at));
-    const std::span<const float> further = more.logits.floats();
+    const Floats further = more.logits.floats();
     std::size_t row = 0;
     for (std::size_t i = begin; i < end; ++i) {
       TargetScore& result = results[continued[i].query];
       for (std::size_t t = 1; t < result.ids.size(); ++t, ++row) {
-        result.scores.push_back(score_token(further.subspan(row * width, width), result.ids[t]));
+        result.scores.push_back(score_token(further.span().subspan(row * width, width), result.ids[t]));
       }
     }
     begin = end;

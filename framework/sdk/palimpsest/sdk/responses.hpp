@@ -142,7 +142,7 @@ inline std::vector<Likelihood> score_responses(const Host& host, const Model& mo
     std::vector<std::int64_t> targets;
     for (const std::size_t place : batch) ask_response(*responses[place], inputs, at, targets);
     const ForwardResult result = model.run(Forward(inputs).stage(stage).logprobs(std::move(at), std::move(targets)));
-    const std::span<const float> logps = result.logprobs.floats();
+    const Floats logps = result.logprobs.floats();
     std::size_t read = 0;
     for (const std::size_t place : batch) {
       scores[place].tokens = static_cast<std::int64_t>(responses[place]->response.size());

@@ -12,6 +12,26 @@
 
 namespace palimpsest::sdk {
 
+// The numbers of a tensor as float32, row-major: in place where the tensor holds them so, otherwise a copy.
+class Floats {
+ public:
+  explicit Floats(std::span<const float> in_place) : numbers_(in_place) {}
+  explicit Floats(std::vector<float> copy) : copy_(std::move(copy)), numbers_(copy_) {}
+  ~Floats() = default;
+  Floats(const Floats&) = delete;
+  Floats& operator=(const Floats&) = delete;
+
+  std::size_t size() const { return numbers_.size(); }
+  const float& operator[](std::size_t i) const { return numbers_[i]; }
+  // All of them, while this object lives: it may hold the copy.
+  std::span<const float> span() const& { return numbers_; }
+  std::span<const float> span() const&& = delete;
+
+ private:
+  std::vector<float> copy_;
+  std::span<const float> numbers_;
+};
+
 // Owns one handle; copying retains. An empty Tensor holds none.
 class Tensor {
  public:
@@ -69,22 +89,24 @@ class Tensor {
     check(host_, api(host_).read(host_, handle_, out.data(), out.size()));
     return out;
   }
-  // Every element in place, row-major, without a copy: of a contiguous float32 tensor on the CPU,
-  // PALIMPSEST_UNSUPPORTED for another. Valid while a handle to the tensor is held.
-  std::span<const float> floats() const {
-    palimpsest_tensor_data data{};
-    check(host_, api(host_).data(host_, handle_, &data));
-    std::size_t count = 1;
-    bool contiguous = true;
-    for (std::int32_t i = data.dimensions - 1; i >= 0; --i) {
-      contiguous = contiguous && (data.shape[i] == 1 || data.strides[i] == static_cast<std::int64_t>(count));
-      count *= static_cast<std::size_t>(data.shape[i]);
+  // Every element as float32, wherever the tensor lies; without a copy where it is contiguous float32 on the CPU, and
+  // then valid while a handle to the tensor is held.
+  Floats floats() const {
+    palimpsest_tensor_info info{};
+    check(host_, api(host_).info(host_, handle_, &info));
+    if (info.on_cpu != 0 && info.dtype == PALIMPSEST_FLOAT32) {
+      palimpsest_tensor_data data{};
+      check(host_, api(host_).data(host_, handle_, &data));
+      std::size_t count = 1;
+      bool contiguous = true;
+      for (std::int32_t i = data.dimensions - 1; i >= 0; --i) {
+        contiguous = contiguous && (data.shape[i] == 1 || data.strides[i] == static_cast<std::int64_t>(count));
+        count *= static_cast<std::size_t>(data.shape[i]);
+      }
+      if (contiguous || count == 0) return Floats(std::span(static_cast<const float*>(data.data), count));
     }
-    if (data.dtype != PALIMPSEST_FLOAT32 || (!contiguous && count > 0)) {
-      fail(PALIMPSEST_UNSUPPORTED, "the numbers of a tensor of dtype ", data.dtype,
-           contiguous ? "" : ", not contiguous,", " cannot be read in place; expected contiguous float32");
-    }
-    return {static_cast<const float*>(data.data), count};
+    const std::vector<double> wide = numbers();
+    return Floats(std::vector<float>(wide.begin(), wide.end()));
   }
 
  private:

@@ -86,6 +86,8 @@ struct Request {
   std::string subject;
   std::string target;
   palimpsest_prompt_origin origin = PALIMPSEST_PROMPT_OWN;
+  // What the editor sees of the fact; requests with facts of one id are of one fact. None: a fact of the above alone.
+  std::optional<FactText> fact = {};
 };
 
 struct Record {

@@ -46,8 +46,8 @@ class Updates {
 // What apply will need.
 struct Needs {
   std::vector<std::int64_t> second_moments;  // layers
-  std::vector<std::int64_t> edits_layers;
-  std::int64_t largest_batch = 0;  // 0: any
+  std::vector<std::int64_t> edits_layers;    // all that apply may change; -1: embeddings, final norm, head
+  std::int64_t largest_batch = 0;            // 0: any
 };
 
 class Editor : public Plugin {
@@ -56,7 +56,8 @@ class Editor : public Plugin {
   static constexpr const char* kName = PALIMPSEST_KIND_EDITOR;
 
   virtual void apply(Model model, std::span<const EditRequest> requests, const Updates& updates) = 0;
-  // Checks parameters against the model and says what apply will need.
+  // Checks parameters against the model and says what apply will need. Asked of another instance than the one that
+  // applies: keep nothing here.
   virtual Needs needs(const palimpsest_model_info& info) = 0;
 
   template <typename P>

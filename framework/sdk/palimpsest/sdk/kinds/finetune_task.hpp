@@ -95,7 +95,10 @@ class FineTuneTask : public Plugin {
         },
         [](void* instance, palimpsest_model* model, const palimpsest_row_sink* sink) -> palimpsest_status {
           const auto* host = detail::host_of(instance);
-          return guarded(host, [&] { detail::as<FineTuneTask>(instance).score(Model(host, model), Rows(host, sink)); });
+          return guarded(host, [&] {
+            auto& own = detail::as<FineTuneTask>(instance);
+            own.score(Model(host, model), Rows(host, sink, own.score_columns()));
+          });
         }};
     if constexpr (std::is_base_of_v<OwnLoss, P>) {
       if (detail::is(id, PALIMPSEST_FINETUNE_TASK_LOSS_1)) return &detail::own_loss_table<P>();

@@ -33,6 +33,9 @@ class Metric : public Plugin {
   virtual std::uint32_t when() const { return PALIMPSEST_WHEN_ALWAYS; }
   // Must live as long as the instance.
   virtual std::span<const palimpsest_column> columns() const = 0;
+  // Every measuring point has an instance of its own: weights of earlier stages are read through the request's model,
+  // and what is costly to make again is kept by the store (store.hpp). With libtorch, gradients are off unless
+  // at::AutoGradMode turns them on.
   virtual void measure(const MeasureRequest& request, const Rows& rows) = 0;
 
   template <typename P>
@@ -53,7 +56,8 @@ class Metric : public Plugin {
             MeasureRequest r{Model(host, request->model), request->ordinal,    view(request->stage), request->step, {},
                              request->tokens_trained,     request->edit_tokens};
             for (size_t i = 0; i < request->fact_count; ++i) r.facts.emplace_back(host, request->facts[i]);
-            detail::as<Metric>(instance).measure(r, Rows(host, sink));
+            auto& own = detail::as<Metric>(instance);
+            own.measure(r, Rows(host, sink, own.columns()));
           });
         }};
     return detail::is(id, PALIMPSEST_METRIC_1) ? &metric : nullptr;
