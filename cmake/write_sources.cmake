@@ -1,8 +1,8 @@
 # Writes OUTPUT, a header with one digest of what the host's stored numbers follow from: sources and build files of the modules below
 # SOURCE/framework that compute them, and BUILD, the compiler with its flags; only when that changes.
 #
-# Left out is what decides no stored number: the program's commands, the analysis, and what gathers results, speaks of them or watches
-# workers, among them how programs are started. Maths that plugins are built with is a part of their libraries, which have digests of their own.
+# Left out is what decides no stored number: the program's commands, the analysis, and what gathers results, speaks of them, or starts
+# and watches workers. Maths that plugins are built with is a part of their libraries, which have digests of their own.
 cmake_policy(VERSION 3.25)
 set(left_out "/(config/reference|experiment/(experiment_file|progress_view|runner|supervisor|trials)[a-z_]*)[.]"
   "/base/process[.]" "/plugin/(conformance|testing)/")

@@ -22,9 +22,9 @@ constexpr double kProgram = 230 * kMiB;
 // What CUDA takes of a device for itself, before any tensor.
 constexpr double kDeviceContext = 600 * kMiB;
 
-constexpr double kAskedRows = experiment::kRowsAtOnce,
-                 kAskedTokens = 16;        // of a forward that asks the model facts
-constexpr double kScoredTokens = 4096;     // of a pass that scores texts (sdk/likelihood)
+constexpr double kAskedRows = experiment::kRowsAtOnce;  // of a forward that asks the model facts
+constexpr double kAskedTokens = 16;                     // of each of these rows
+constexpr double kScoredTokens = 4096;                  // of a pass that scores texts (sdk/likelihood)
 constexpr double kScoredLogits = 1 << 24;  // numbers of the logits that targets are read from (sdk/probing)
 constexpr double kContextRows = 22, kContextTokens = 20;  // prompts of one edit, and tokens before the subject's last
 constexpr double kSuffixTokens = 3;                       // of each from there on, target included

@@ -156,13 +156,7 @@ std::shared_ptr<const plugin::Session> Workshop::session() {
   session_->open_dataset = [this](const plugin::DatasetRequest& request) { return open_dataset(request); };
   auto moments = std::make_shared<std::map<std::int64_t, std::shared_ptr<const model::SecondMoment>>>();
   session_->second_moment = [this, moments](std::int64_t layer) {
-    // A stage is stored under the moments that were announced: one that happens to be in the store will not do.
-    const std::vector<std::int64_t>& announced = plan_->needs(node_->cell).second_moments;
-    if (!std::binary_search(announced.begin(), announced.end(), layer)) {
-      fail(ErrorCode::kInvalidArgument, "the second moment of layer ", layer,
-           " was not announced through editor.needs/1 (announced: ", announced.empty() ? "none" : list_text(announced),
-           "); add the layer to Needs::second_moments");
-    }
+    plugin::check_announced(plan_->needs(node_->cell), layer);
     auto& known = (*moments)[layer];
     if (!known) {
       KeyMaker keys = environment_->keys();

@@ -79,6 +79,9 @@ struct EditorNeeds {
   std::int64_t largest_batch = 0;            // 0: any
   bool says = false;                         // it offers editor.needs/1; without it the above means nothing
   bool edits_nothing = false;                // it says what it edits, and that is nothing
+
+  bool reads_moment(std::int64_t layer) const;
+  bool edits(std::int64_t layer) const;
 };
 
 struct NamedTensor {
@@ -86,10 +89,12 @@ struct NamedTensor {
   at::Tensor value;
 };
 
-// Throws kInvalidArgument for an update of a layer that `editor` (its id) did not name, where it says what it edits:
-// the plan, the groups that are compared and what counts as unedited follow from what it named.
+// Throw kInvalidArgument for what the editor `id` did not announce: a second moment, since an edit is stored under
+// those that it names; and, where it says what it edits, an update of another layer, since the plan, the groups that
+// are compared and what counts as unedited follow from that.
+void check_announced(const EditorNeeds& needs, std::int64_t moment_of_layer);
 void check_announced(const EditorNeeds& needs, const std::vector<model::Update>& updates,
-                     const model::Parameters& parameters, const std::string& editor);
+                     const model::Parameters& parameters, const std::string& id);
 
 class Editor : public Instance {
  public:

@@ -1,4 +1,4 @@
-// The host for authors' tests (palimpsest/sdk/testing.hpp), as an author uses it: an editor with a state.
+// The host for authors' tests (palimpsest/sdk/testing.hpp), as an author uses it, and what it refuses as a run does.
 #include "palimpsest/sdk/testing.hpp"
 
 #include <gmock/gmock.h>

@@ -1,7 +1,6 @@
 // Editors on the tiny world: edits of single facts, and the state between them.
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <set>
 #include <sstream>
 
@@ -69,12 +68,12 @@ class EditorExercise : public Of<plugin::Editor> {
     std::vector<std::string> found;
     for (const auto& update : result_.updates) {
       const auto& info = world_.model().current.info(update.parameter);
-      if (std::find(needs.edits_layers.begin(), needs.edits_layers.end(), info.layer) == needs.edits_layers.end()) {
+      if (!needs.edits(info.layer)) {
         found.push_back(cat("the update of ", update.parameter, " is in a layer that needs did not name"));
       }
     }
     for (const std::int64_t layer : world_.moments_asked()) {
-      if (std::find(needs.second_moments.begin(), needs.second_moments.end(), layer) == needs.second_moments.end()) {
+      if (!needs.reads_moment(layer)) {
         found.push_back(cat("the second moment of layer ", layer, " was asked for, which needs did not name"));
       }
     }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "plugin/call.hpp"
 #include "plugin/instance.hpp"
 #include "plugin/kinds/table.hpp"
@@ -56,14 +57,29 @@ palimpsest_status record(void* context, int64_t request, palimpsest_text name, i
 
 }  // namespace
 
+bool EditorNeeds::reads_moment(std::int64_t layer) const {
+  return std::binary_search(second_moments.begin(), second_moments.end(), layer);
+}
+
+bool EditorNeeds::edits(std::int64_t layer) const {
+  return std::binary_search(edits_layers.begin(), edits_layers.end(), layer);
+}
+
+void check_announced(const EditorNeeds& needs, std::int64_t moment_of_layer) {
+  if (needs.reads_moment(moment_of_layer)) return;
+  fail(ErrorCode::kInvalidArgument, "the second moment of layer ", moment_of_layer,
+       " was not announced through editor.needs/1 (announced: ",
+       needs.second_moments.empty() ? "none" : list_text(needs.second_moments),
+       "); add the layer to Needs::second_moments");
+}
+
 void check_announced(const EditorNeeds& needs, const std::vector<model::Update>& updates,
-                     const model::Parameters& parameters, const std::string& editor) {
+                     const model::Parameters& parameters, const std::string& id) {
   if (!needs.says) return;
   for (const model::Update& update : updates) {
     const std::int64_t layer = parameters.info(update.parameter).layer;
-    if (std::binary_search(needs.edits_layers.begin(), needs.edits_layers.end(), layer)) continue;
-    fail(ErrorCode::kInvalidArgument, "editor ", editor, " changed ", update.parameter,
-         ", and its needs do not announce ",
+    if (needs.edits(layer)) continue;
+    fail(ErrorCode::kInvalidArgument, "editor ", id, " changed ", update.parameter, ", and its needs do not announce ",
          layer == kNoLayer ? "weights that belong to no layer (-1)" : cat("layer ", layer),
          "; add it to Needs::edits_layers");
   }

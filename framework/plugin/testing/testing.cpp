@@ -5,7 +5,6 @@
 #include <c10/core/GradMode.h>
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <utility>
@@ -172,10 +171,7 @@ struct World::Impl {
   }
 
   std::shared_ptr<const model::SecondMoment> second_moment(std::int64_t layer) {
-    if (announced && std::find(announced->begin(), announced->end(), layer) == announced->end()) {
-      palimpsest::fail(ErrorCode::kInvalidArgument, "the second moment of layer ", layer,
-                       " was not announced through editor.needs/1; add the layer to Needs::second_moments");
-    }
+    if (announced != nullptr) plugin::check_announced(*announced, layer);
     auto& moment = moments[layer];
     if (!moment) {
       const at::Tensor diagonal = at::linspace(1, 3, opened.config.mlp_width, at::kDouble);
@@ -190,7 +186,7 @@ struct World::Impl {
   palimpsest_model current;
   plugin::HostContext context;
   std::map<std::int64_t, std::shared_ptr<const model::SecondMoment>> moments;
-  std::optional<std::vector<std::int64_t>> announced;  // by the editor that applies; none: any layer is served
+  const plugin::EditorNeeds* announced = nullptr;  // of the editor that applies; none: any layer is served
   std::deque<KeptFact> facts;
 };
 
@@ -289,14 +285,14 @@ struct Instance::Impl {
   // With the second moments and the layers that the editor's needs name, and no others.
   plugin::EditResult applied(plugin::Editor& editor, const std::vector<plugin::EditRequest>& requests) {
     const palimpsest_model before = world->current;
-    world->announced = needs().second_moments;
+    world->announced = &needs();
     try {
       plugin::EditResult result = editor.apply(world->current, requests);
       plugin::check_announced(needs(), result.updates, world->current.current, descriptor->id);
-      world->announced.reset();
+      world->announced = nullptr;
       return result;
     } catch (...) {
-      world->announced.reset();
+      world->announced = nullptr;
       world->current = before;
       throw;
     }

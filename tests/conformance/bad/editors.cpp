@@ -9,6 +9,13 @@ namespace {
 
 using namespace palimpsest;
 
+// Adds `value` to every number of layer 1's down-projection.
+void edit_layer_one(const sdk::Host& host, const sdk::Model& model, const sdk::Updates& updates, double value) {
+  const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
+  const std::vector<double> delta(static_cast<std::size_t>(shape[0] * shape[1]), value);
+  updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host.get(), delta, shape));
+}
+
 class UndeclaredLayer : public sdk::Editor {
  public:
   using Parameters = sdk::NoParameters;
@@ -20,9 +27,7 @@ class UndeclaredLayer : public sdk::Editor {
     return needs;
   }
   void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
-    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
-    const std::vector<double> zeros(static_cast<std::size_t>(shape[0] * shape[1]), 0.0);
-    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), zeros, shape));
+    edit_layer_one(host_, model, updates, 0);
   }
 
  private:
@@ -42,9 +47,7 @@ class UndeclaredMoment : public sdk::Editor {
   }
   void apply(sdk::Model model, std::span<const sdk::EditRequest>, const sdk::Updates& updates) override {
     host_.second_moment_matrix(1);
-    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
-    const std::vector<double> ones(static_cast<std::size_t>(shape[0] * shape[1]), 1e-3);
-    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), ones, shape));
+    edit_layer_one(host_, model, updates, 1e-3);
   }
 
  private:
@@ -63,9 +66,7 @@ class Stateful : public sdk::Editor {
     return needs;
   }
   void emit(const sdk::Model& model, const sdk::Updates& updates, double value) const {
-    const auto shape = model.parameter(sdk::mlp_down_parameter(1)).shape();
-    const std::vector<double> all(static_cast<std::size_t>(shape[0] * shape[1]), value);
-    updates.dense(sdk::mlp_down_parameter(1), sdk::Tensor::from_numbers(host_.get(), all, shape));
+    edit_layer_one(host_, model, updates, value);
   }
 
   using Kind = P;

@@ -60,7 +60,7 @@ typedef struct palimpsest_forward_request {
   const palimpsest_cache* cache;  /* prefix of every row, or NULL */
   const int64_t* cache_rows;      /* [rows] row of the cache that each row continues, or NULL: row i continues i */
   int64_t first_layer;            /* 0, or the layer to start at, with `hidden` as its input */
-  int64_t last_layer;             /* the last layer to run, inclusive; -1: all. Logits read its output */
+  int64_t last_layer;             /* the last layer to run, inclusive, whose output logits read; -1: all */
   palimpsest_tensor hidden;       /* [rows, tokens, hidden] for first_layer > 0, else NULL */
   const palimpsest_text* capture; /* sites whose values are wanted */
   size_t capture_count;
@@ -82,8 +82,7 @@ typedef struct palimpsest_forward_result {
   palimpsest_tensor* captured; /* the caller's array of capture_count handles; each filled with [rows, tokens, D] */
   palimpsest_tensor logits;    /* [logit_count, vocabulary], float32 */
   palimpsest_tensor logprobs;  /* [logprob_count], float32, natural logarithm */
-  palimpsest_tensor
-      hidden; /* [rows, tokens, hidden]: output of the last layer run, before the final norm; 0 at padding */
+  palimpsest_tensor hidden;    /* [rows, tokens, hidden]: output of the last layer run, never normed; 0 at padding */
   palimpsest_cache* cache;
 } palimpsest_forward_result;
 
